@@ -1,0 +1,70 @@
+import type { DcsState, LeaderClaim, Lsn, SwitchoverClaim } from '../dcs/claims.js';
+import type { NodeName } from '../util/brand.js';
+
+/** What a node proved itself to be. */
+export const NodeRole = {
+  Primary: 'primary',
+  Standby: 'standby',
+  Unknown: 'unknown',
+} as const;
+export type NodeRole = (typeof NodeRole)[keyof typeof NodeRole];
+
+/** Health of a node, with hysteresis: unknown -> healthy <-> lagging <-> unreachable. */
+export const NodeHealth = {
+  Unknown: 'unknown',
+  Healthy: 'healthy',
+  Lagging: 'lagging',
+  Unreachable: 'unreachable',
+} as const;
+export type NodeHealth = (typeof NodeHealth)[keyof typeof NodeHealth];
+
+/** One node in a view: claims and facts side by side. */
+export interface NodeView {
+  readonly name: NodeName;
+  readonly host: string;
+  readonly port: number;
+  readonly role: NodeRole;
+  readonly health: NodeHealth;
+  /** Why the node is not healthy (or not usable), in one sentence; null when nothing is wrong. */
+  readonly reason: string | null;
+  readonly timeline: number | null;
+  readonly systemIdentifier: string | null;
+  /** `server_version_num`, for example 150018; null before the first sample. */
+  readonly serverVersion: number | null;
+  /** Replayed (standby) or inserted (primary) WAL position of the newest sample. */
+  readonly lsn: Lsn | null;
+  /** Bytes of WAL not yet replayed; null: unknown (and unknown is not fresh). 0 on the primary. */
+  readonly lagBytes: number | null;
+  /** Milliseconds behind the primary; null: unknown. 0 on the primary. */
+  readonly lagMs: number | null;
+  /** True while the standby receives WAL from somebody. */
+  readonly streaming: boolean;
+  /** Monotonic time of the newest answered sample; null before the first. */
+  readonly sampledAtMs: number | null;
+  /** In the sync key (or quorum list) of the leader. */
+  readonly synchronous: boolean;
+  readonly noloadbalance: boolean;
+  readonly tags: ReadonlyMap<string, string>;
+  /** Relative share of sessions, from the configuration or the tag `weight`; 1 by default, 0 takes none. */
+  readonly weight: number;
+}
+
+/** An immutable picture of the cluster. The router reads nothing else. */
+export interface ClusterView {
+  /** Grows by one with every published picture. */
+  readonly epoch: number;
+  readonly provider: 'etcd3' | 'nodes';
+  readonly dcs: { readonly state: DcsState; readonly confirmedAtMs: number | null; readonly trouble: string | null };
+  /** What the leader key says (etcd3), null when absent; always null for `nodes`. */
+  readonly leader: LeaderClaim | null;
+  readonly paused: boolean;
+  readonly switchover: SwitchoverClaim | null;
+  /** The node that is proven to be the primary right now and may get writes; null while there is none. */
+  readonly primary: NodeName | null;
+  /** Why there is no primary, in one sentence; null when there is one. */
+  readonly noPrimaryReason: string | null;
+  readonly nodes: ReadonlyMap<NodeName, NodeView>;
+  readonly systemIdentifier: string | null;
+  /** The highest timeline a primary of this cluster was ever seen on. */
+  readonly highestTimeline: number;
+}
