@@ -32,6 +32,7 @@ const kinds = {
   backend_lost: { sqlState: '08006', side: 'backend', level: 'warn' },
   outcome_unknown: { sqlState: '08007', side: 'backend', level: 'warn' },
   backend_login_failed: { sqlState: '28000', side: 'backend', level: 'warn' },
+  user_lookup_failed: { sqlState: '57P03', side: 'backend', level: 'warn' },
   backend_protocol_violation: { sqlState: '08P01', side: 'backend', level: 'error' },
   not_the_primary: { sqlState: '57P03', side: 'backend', level: 'warn' },
   replay_failed: { sqlState: '57P01', side: 'backend', level: 'warn' },

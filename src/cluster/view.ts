@@ -47,6 +47,11 @@ export interface NodeView {
   readonly tags: ReadonlyMap<string, string>;
   /** Relative share of sessions, from the configuration or the tag `weight`; 1 by default, 0 takes none. */
   readonly weight: number;
+  /**
+   * False when connections that are open still answer but new ones hang or are refused (a frozen postmaster, a smart shutdown).
+   * The node keeps the sessions it has and gets no new ones.
+   */
+  readonly acceptsConnections: boolean;
 }
 
 /** An immutable picture of the cluster. The router reads nothing else. */
@@ -59,6 +64,10 @@ export interface ClusterView {
   readonly leader: LeaderClaim | null;
   readonly paused: boolean;
   readonly switchover: SwitchoverClaim | null;
+  /** True while a switchover is asked for and due: `switchover` is there and not scheduled for a time still to come. */
+  readonly switchoverDue: boolean;
+  /** Patroni runs this as a standby cluster: its leader is a standby too, and no node takes writes. */
+  readonly standbyCluster: boolean;
   /** The node that is proven to be the primary right now and may get writes; null while there is none. */
   readonly primary: NodeName | null;
   /** Why there is no primary, in one sentence; null when there is one. */

@@ -93,6 +93,7 @@ export interface Claims {
   readonly confirmedAtMs: number | null;
   /** Why the state is not live, in one sentence; null when it is. */
   readonly trouble: string | null;
+  /** Newest revision that this picture holds; like `confirmedAtMs` it can move without an `onChange`. 0 for fixed nodes. */
   readonly revision: bigint;
   readonly leader: LeaderClaim | null;
   readonly members: ReadonlyMap<NodeName, MemberClaim>;
@@ -102,6 +103,8 @@ export interface Claims {
   readonly settings: ClusterSettingsClaim;
   /** `initialize`: the system identifier, or null when absent or not yet known. */
   readonly systemIdentifier: string | null;
+  /** WAL position that the leader wrote to `status` (or `optime/leader`): up to one loop_wait old, for people, no measure of freshness. */
+  readonly leaderOptime: Lsn | null;
   /** Things that could not be understood, one sentence each: `members/node4: not JSON`. */
   readonly problems: readonly string[];
 }

@@ -1,0 +1,348 @@
+import { readFileSync } from 'node:fs';
+import { PasswordCredentials, NoCredentials } from './auth/credentials.js';
+import { KeyDeriver } from './auth/key-deriver.js';
+import { LoginSecrets } from './auth/login-secrets.js';
+import { AuthRules } from './auth/rules.js';
+import { parseUserlist } from './auth/userlist.js';
+import { UserDirectory } from './auth/users.js';
+import type { UserSources } from './auth/users.js';
+import { MonitorConnection } from './backend/monitor-connection.js';
+import { Pool } from './backend/pool.js';
+import { ClusterWatch } from './cluster/cluster-watch.js';
+import { MonitorQuery } from './cluster/monitor-query.js';
+import { diffConfig } from './config/diff.js';
+import type { ConfigDiff } from './config/diff.js';
+import type { Config, ListenerConfig } from './config/schema.js';
+import { openProvider } from './dcs/open-provider.js';
+import { SwitchyardError } from './errors.js';
+import { Conductor } from './failover/conductor.js';
+import { Drain } from './failover/drain.js';
+import { HoldQueue } from './failover/hold-queue.js';
+import type { AdjustableLogger, Logger } from './log.js';
+import { Counters } from './metrics/counters.js';
+import { Listener } from './net/listener.js';
+import { StreamWire } from './net/stream-wire.js';
+import type { WireHandler } from './net/wire.js';
+import { clientCollectTable } from './relay/stream-relay.js';
+import { CloseReason } from './session/close-reason.js';
+import type { SessionContext, SessionIntent, SessionLimits } from './session/context.js';
+import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
+import { Greetings } from './session/greetings.js';
+import { SessionRegistry } from './session/registry.js';
+import { Startup } from './session/startup.js';
+import { nodeName } from './util/brand.js';
+import type { Clock } from './util/clock.js';
+
+/** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
+const STARTUPS_BEYOND_MAX = 200;
+const STOP_LOOK_MS = 20;
+
+/** A listener that is open. */
+export interface OpenListener {
+  readonly name: string;
+  readonly route: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface AppParts {
+  readonly clock: Clock;
+  readonly logger: Logger | AdjustableLogger;
+}
+
+const noHandler: WireHandler = { onChunk: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} };
+
+/** The whole proxy, composed; nothing runs before `start`. Several can live in one process. */
+export class App {
+  config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger | AdjustableLogger;
+  readonly counters = new Counters();
+  readonly registry: SessionRegistry;
+  readonly watch: ClusterWatch;
+  readonly pool: Pool;
+  readonly conductor: Conductor;
+  readonly primaryHold: HoldQueue;
+  readonly standbyHold: HoldQueue;
+  readonly drain: Drain;
+  readonly #keeper: Doorkeeper;
+  readonly #greetings = new Greetings();
+  readonly #monitorQuery: MonitorQuery;
+  readonly #doors = new Map<string, Door>();
+  readonly #listeners: { readonly config: ListenerConfig; readonly listener: Listener }[] = [];
+  #isStopping = false;
+  #isClosed = false;
+
+  constructor(config: Config, parts: AppParts) {
+    const { clock, logger } = parts;
+    this.config = config;
+    this.clock = clock;
+    this.logger = logger;
+    this.registry = new SessionRegistry((session, reason) =>
+      logger.debug(
+        { session: session.id, user: session.identity.user, database: session.identity.database, reason },
+        'session ends',
+      ),
+    );
+    const connectLimits = {
+      connectTimeoutMs: config.pool.connectTimeoutMs,
+      keepAliveMs: config.limits.tcpKeepaliveMs,
+      bufferBytes: config.limits.clientBufferBytes,
+      messageBytesMax: config.limits.messageBytes,
+    };
+    this.pool = new Pool(config.pool, connectLimits, clock, logger, this.counters);
+    this.watch = new ClusterWatch(
+      config.cluster,
+      config.routing,
+      openProvider(config.cluster, clock, logger),
+      ({ host, port }, timeoutMs) => this.#openMonitor(host, port, config.cluster.monitor.database, timeoutMs),
+      clock,
+      logger,
+    );
+    const view = () => this.watch.store.view;
+    this.#monitorQuery = new MonitorQuery(
+      (host, port, database) => this.#openMonitor(host, port, database, config.cluster.monitor.timeoutMs),
+      view,
+      clock,
+    );
+    this.primaryHold = new HoldQueue(config.promotion, clock);
+    this.standbyHold = new HoldQueue(config.promotion, clock);
+    this.drain = new Drain(clock, this.registry, logger, this.counters, () => this.config.promotion.drainTimeoutMs);
+    this.conductor = new Conductor({
+      clock,
+      logger,
+      counters: this.counters,
+      registry: this.registry,
+      pool: this.pool,
+      greetings: this.#greetings,
+      primaryHold: this.primaryHold,
+      standbyHold: this.standbyHold,
+      drain: this.drain,
+      hurrier: this.watch.prober,
+      announceTimeoutMs: () => this.config.promotion.announceTimeoutMs,
+    });
+    const context: SessionContext = {
+      clock,
+      logger,
+      counters: this.counters,
+      pool: this.pool,
+      registry: this.registry,
+      greetings: this.#greetings,
+      gate: this.conductor,
+      primaryHold: this.primaryHold,
+      standbyHold: this.standbyHold,
+      limits: sessionLimits(config),
+      view,
+      suspect: (node) => void this.watch.prober.probeNow(node),
+      wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),
+    };
+    this.#keeper = {
+      clock,
+      logger,
+      counters: this.counters,
+      directory: new UserDirectory(this.#userSources(config), clock),
+      secrets: new LoginSecrets(new KeyDeriver()),
+      context,
+      rules: doorRules(config),
+      isClosing: false,
+      startups: 0,
+    };
+  }
+
+  /** Clients that have not logged in yet. */
+  get startups(): number {
+    return this.#keeper.startups;
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  get listeners(): readonly OpenListener[] {
+    return this.#listeners.map(({ config, listener }) => ({
+      name: config.name,
+      route: config.route,
+      host: config.address.host,
+      port: listener.port,
+    }));
+  }
+
+  /** Opens the listeners and begins to watch the cluster. Fails when an address cannot be had; then nothing stays open. */
+  async start(): Promise<void> {
+    const { limits } = this.config;
+    const unsubscribe = this.watch.store.subscribe((view) => this.conductor.onView(view));
+    try {
+      for (const config of this.config.listeners) {
+        const door: Door = { listener: config.name, intent: intentOf(config) };
+        this.#doors.set(config.name, door);
+        const listener = await Listener.open(
+          {
+            host: config.address.host,
+            port: config.address.port,
+            backlog: config.backlog,
+            keepAliveMs: limits.tcpKeepaliveMs,
+            bufferBytes: limits.clientBufferBytes,
+          },
+          (socket) => {
+            this.counters.clientsAccepted += 1;
+            const wire = new StreamWire(socket, noHandler);
+            const open = this.#keeper.startups + this.registry.size;
+            if (open >= this.#keeper.rules.maxClients + STARTUPS_BEYOND_MAX) {
+              this.counters.clientsRefused += 1;
+              wire.destroy();
+            } else new Startup(wire, door, this.#keeper, clientCollectTable(this.config.limits.inspectBytes));
+          },
+        );
+        this.#listeners.push({ config, listener });
+        this.logger.info(
+          { listener: config.name, route: config.route, address: config.address.host, port: listener.port },
+          'listening',
+        );
+      }
+    } catch (error) {
+      unsubscribe();
+      for (const { listener } of this.#listeners.splice(0)) listener.close();
+      throw error;
+    }
+    this.watch.start();
+    this.conductor.start();
+  }
+
+  /** Takes over what can change without a restart; gives what was, and what was not. */
+  reload(config: Config): ConfigDiff {
+    const diff = diffConfig(this.config, config);
+    const merged: Config = {
+      ...config,
+      cluster: this.config.cluster,
+      listeners: this.config.listeners,
+      admin: this.config.admin,
+    };
+    this.config = merged;
+    this.pool.limits = config.pool;
+    this.primaryHold.limits = config.promotion;
+    this.standbyHold.limits = config.promotion;
+    this.#keeper.context.limits = sessionLimits(config);
+    this.#keeper.rules = doorRules(config);
+    this.#keeper.directory.replace(this.#userSources(config));
+    this.watch.reconfigure(config.routing);
+    for (const listener of config.listeners) {
+      const door = this.#doors.get(listener.name);
+      if (door !== undefined && door.intent.route === listener.route) door.intent = intentOf(listener);
+    }
+    if ('level' in this.logger) this.logger.level = config.log.level;
+    this.#greetings.clear();
+    return diff;
+  }
+
+  /**
+   * Stops: first `/readyz` turns and no client is accepted, then sessions end at their boundaries, and after `shutdown.timeout` the rest
+   * is ended. Resolves when everything is closed.
+   */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#keeper.isClosing = true;
+    this.logger.info({ sessions: this.registry.size, timeoutMs: this.config.shutdown.timeoutMs }, 'shutting down');
+    for (const { listener } of this.#listeners) listener.close();
+    const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy is shutting down');
+    for (const session of [...this.registry.all()]) session.endAtBoundary(CloseReason.Shutdown, error);
+    const deadlineMs = this.clock.nowMs() + this.config.shutdown.timeoutMs;
+    while (this.registry.size > 0 && this.clock.nowMs() < deadlineMs && !this.#isClosed) {
+      await new Promise<void>((resolve) => void this.clock.setTimer(STOP_LOOK_MS, resolve));
+    }
+    await this.close();
+  }
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isStopping = true;
+    this.#keeper.isClosing = true;
+    for (const { listener } of this.#listeners) listener.close();
+    const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
+    for (const session of [...this.registry.all()]) session.end(CloseReason.Shutdown, error);
+    this.conductor.close();
+    this.drain.close();
+    this.primaryHold.close();
+    this.standbyHold.close();
+    this.#monitorQuery.close();
+    this.pool.close();
+    await this.watch.close();
+    this.logger.info({}, 'stopped');
+  }
+
+  #openMonitor(host: string, port: number, database: string, timeoutMs: number): Promise<MonitorConnection> {
+    const { monitor } = this.config.cluster;
+    return MonitorConnection.open(
+      {
+        node: nodeName(`${host}:${port}`),
+        host,
+        port,
+        user: monitor.user,
+        database,
+        parameters: [
+          ['application_name', 'switchyard'],
+          ['client_encoding', 'UTF8'],
+          ['default_transaction_isolation', 'read committed'],
+        ],
+        credentials: monitor.password === null ? new NoCredentials() : new PasswordCredentials(monitor.password),
+      },
+      {
+        connectTimeoutMs: timeoutMs,
+        keepAliveMs: this.config.limits.tcpKeepaliveMs,
+        bufferBytes: this.config.limits.clientBufferBytes,
+        messageBytesMax: this.config.limits.messageBytes,
+      },
+      this.clock,
+    );
+  }
+
+  #userSources(config: Config): UserSources {
+    const { users, userlistFile, query, queryDatabase, queryCacheMs } = config.auth;
+    const list = userlistFile === null ? null : parseUserlist(readFileSync(userlistFile, 'utf8'));
+    for (const problem of list?.problems ?? [])
+      this.logger.warn({ file: userlistFile, ...problem }, 'userlist entry is not understood');
+    return {
+      users,
+      userlist: list?.entries ?? [],
+      runQuery:
+        query === null
+          ? null
+          : async (user) => {
+              const row = (await this.#monitorQuery.ask(queryDatabase, query, [user]))[0];
+              if (row === undefined) return null;
+              const validUntilEpochMs = Date.parse(row[2] ?? '');
+              return {
+                name: row[0] ?? user,
+                secret: row[1] ?? null,
+                validUntilEpochMs: Number.isNaN(validUntilEpochMs) ? null : validUntilEpochMs,
+              };
+            },
+      queryCacheMs,
+    };
+  }
+}
+
+function sessionLimits(config: Config): SessionLimits {
+  return {
+    inspectBytes: config.limits.inspectBytes,
+    messageBytes: config.limits.messageBytes,
+    preparedStatements: config.limits.preparedStatements,
+    holdTimeoutMs: config.promotion.holdTimeoutMs,
+    connectTimeoutMs: config.pool.connectTimeoutMs,
+    rebalance: config.routing.rebalance,
+  };
+}
+
+function doorRules(config: Config): DoorRules {
+  return {
+    rules: new AuthRules(config.auth.rules, config.auth.method),
+    startupTimeoutMs: config.limits.startupTimeoutMs,
+    maxClients: config.limits.maxClients,
+  };
+}
+
+function intentOf(listener: ListenerConfig): SessionIntent {
+  return { route: listener.route, fallback: listener.fallback, prefer: listener.prefer, tags: listener.tags };
+}

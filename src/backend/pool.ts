@@ -1,0 +1,363 @@
+import type { BackendCredentials } from '../auth/credentials.js';
+import { messageOf, SwitchyardError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { Counters } from '../metrics/counters.js';
+import type { NodeName } from '../util/brand.js';
+import type { Clock, ClockTimer } from '../util/clock.js';
+import type { Backend } from './backend.js';
+import { SinkMode } from './backend.js';
+import { connectBackend } from './connect.js';
+import type { ConnectLimits } from './connect.js';
+import { IdleSink } from './idle-sink.js';
+import { NodeError } from './node-error.js';
+import { ownQuery } from './own-query.js';
+import { provePrimary } from './primary-proof.js';
+import type { PrimaryProof } from './primary-proof.js';
+import { WaitQueue } from './wait-queue.js';
+import type { Waiter } from './wait-queue.js';
+
+/** Bounds of the pool. Times in milliseconds, 0 for a count means no bound. */
+export interface PoolLimits {
+  /** Backends per node, user and database, in whatever state. */
+  readonly size: number;
+  readonly maxBackendsPerNode: number;
+  readonly waitTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Idle backends kept per node, user, database and startup parameters. */
+  readonly maxIdle: number;
+  readonly maxLifetimeMs: number;
+  readonly reuse: boolean;
+}
+
+/** What a session asks the pool for. */
+export interface BackendRequest {
+  readonly node: NodeName;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  /** Startup parameters but for user and database. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** The same parameters as one string: backends are shared among sessions that have it in common. */
+  readonly startupKey: string;
+  readonly isReplication: boolean;
+  readonly credentials: BackendCredentials;
+  /** Null: any role will do. */
+  readonly proof: PrimaryProof | null;
+}
+
+/** A request that is under way. */
+export interface PoolTicket {
+  /** The session wants no backend any more; its callback is not called. */
+  cancel(): void;
+}
+
+export type BackendCallback = (error: Error | null, backend: Backend | null) => void;
+
+/** Backends of one node, user and database. */
+interface Bucket {
+  readonly key: string;
+  readonly node: NodeName;
+  /** Idle, attached, being reset and being dialled, together. */
+  count: number;
+  /** The most recently used last. */
+  idle: { readonly backend: Backend; readonly startupKey: string; readonly sinceMs: number }[];
+}
+
+/** How long the clean-up of a returned backend may take. */
+const RESET_TIMEOUT_MS = 5_000;
+const SWEEP_INTERVAL_MS = 1_000;
+const RESET_SQL = 'DISCARD ALL';
+
+export class Pool {
+  limits: PoolLimits;
+  readonly #connectLimits: ConnectLimits;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #counters: Counters;
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #perNode = new Map<NodeName, number>();
+  readonly #startupKeys = new WeakMap<Backend, string>();
+  readonly #waiting: WaitQueue<BackendRequest, BackendCallback>;
+  #sweep: ClockTimer | null = null;
+  #closed = false;
+
+  constructor(limits: PoolLimits, connectLimits: ConnectLimits, clock: Clock, logger: Logger, counters: Counters) {
+    this.limits = limits;
+    this.#connectLimits = connectLimits;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#counters = counters;
+    this.#waiting = new WaitQueue(clock);
+  }
+
+  /** Figures for metrics: backends by node. */
+  get counts(): ReadonlyMap<NodeName, { readonly total: number; readonly idle: number }> {
+    const counts = new Map<NodeName, { total: number; idle: number }>();
+    for (const bucket of this.#buckets.values()) {
+      const entry = counts.get(bucket.node) ?? { total: 0, idle: 0 };
+      entry.total += bucket.count;
+      entry.idle += bucket.idle.length;
+      counts.set(bucket.node, entry);
+    }
+    return counts;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Asks for a backend. `done` is called once, never from inside this call, unless the ticket is cancelled. */
+  acquire(request: BackendRequest, done: BackendCallback): PoolTicket {
+    const waiter = this.#waiting.make(
+      request,
+      done,
+      this.limits.waitTimeoutMs,
+      () =>
+        new SwitchyardError(
+          'too_many_backends',
+          `no backend of ${request.node} became free for user "${request.user}" within ${this.limits.waitTimeoutMs} ms`,
+          { hint: `pool.size is ${this.limits.size}, pool.max_backends_per_node is ${this.limits.maxBackendsPerNode}` },
+        ),
+    );
+    this.#serve(waiter);
+    return { cancel: () => waiter.cancel() };
+  }
+
+  /**
+   * Takes a backend back. One that is at a boundary is cleaned and kept for the next; every other one is closed. `reason` is why it is
+   * given back, for the metrics.
+   */
+  release(backend: Backend, reason: string): void {
+    const bucket = this.#buckets.get(bucketKey(backend.identity));
+    const startupKey = this.#startupKeys.get(backend);
+    if (bucket === undefined || startupKey === undefined) {
+      backend.destroy();
+      return;
+    }
+    const isKept =
+      this.limits.reuse &&
+      !this.#closed &&
+      !backend.closed &&
+      backend.isAtBoundary &&
+      backend.cancelsInFlight === 0 &&
+      !this.#isTooOld(backend) &&
+      bucket.idle.length < this.limits.maxIdle;
+    if (!isKept) {
+      this.#discard(bucket, backend, reason);
+      return;
+    }
+    ownQuery(backend, RESET_SQL, RESET_TIMEOUT_MS).then(
+      () => this.#putIdle(bucket, backend, startupKey),
+      (error: unknown) => {
+        this.#logger.debug({ node: bucket.node, error: messageOf(error) }, 'backend could not be reset');
+        this.#discard(bucket, backend, 'reset_failed');
+      },
+    );
+  }
+
+  /** Closes the idle backends of a node, because it changed its role or is gone. */
+  closeIdle(node: NodeName, reason: string): void {
+    for (const bucket of this.#buckets.values()) {
+      if (bucket.node !== node) continue;
+      for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, reason);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#sweep !== null) this.#clock.clearTimer(this.#sweep);
+    for (const bucket of this.#buckets.values()) {
+      for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, 'shutdown');
+    }
+  }
+
+  #serve(waiter: Waiter<BackendRequest, BackendCallback>): void {
+    const request = waiter.request;
+    const bucket = this.#bucket(request);
+    const idle = this.#takeIdle(bucket, request);
+    if (idle !== null) {
+      this.#counters.backendsReused += 1;
+      // Not from inside `acquire`: the session is still on its way into the waiting state.
+      queueMicrotask(() => this.#hand(bucket, waiter, idle));
+      return;
+    }
+    if (!this.#hasRoom(bucket)) {
+      this.#waiting.push(waiter);
+      return;
+    }
+    this.#count(bucket, 1);
+    void this.#open(bucket, waiter);
+  }
+
+  async #open(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>): Promise<void> {
+    const request = waiter.request;
+    const startedAtMs = this.#clock.nowMs();
+    let backend: Backend | null = null;
+    try {
+      backend = await connectBackend(request, this.#connectLimits, this.#clock, waiter.signal);
+      if (request.proof !== null) {
+        await provePrimary(backend, request.proof, request.isReplication, this.#connectLimits.connectTimeoutMs);
+      }
+      this.#startupKeys.set(backend, request.startupKey);
+      this.#counters.backendsOpened += 1;
+      this.#counters.backendConnectDuration.observeMs(this.#clock.nowMs() - startedAtMs);
+    } catch (error) {
+      backend?.destroy();
+      this.#count(bucket, -1);
+      if (!waiter.isCancelled) {
+        const code =
+          error instanceof NodeError ? error.sqlState : error instanceof SwitchyardError ? error.code : 'internal';
+        this.#counters.backendConnectFailures.add(code);
+      }
+      waiter.settle((done) => done(error instanceof Error ? error : new Error(String(error)), null));
+      this.#serveNext();
+      return;
+    }
+    this.#hand(bucket, waiter, backend);
+  }
+
+  #hand(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>, backend: Backend): void {
+    if (waiter.isCancelled || backend.closed) {
+      if (backend.closed) {
+        this.#count(bucket, -1);
+        waiter.settle((done) => done(new SwitchyardError('backend_lost', 'connection to the node was lost'), null));
+      } else this.#putIdle(bucket, backend, waiter.request.startupKey);
+      this.#serveNext();
+      return;
+    }
+    waiter.settle((done) => done(null, backend));
+  }
+
+  /** An idle backend may be given on when it has the same startup parameters, and for a primary request its own proof. */
+  #takeIdle(bucket: Bucket, request: BackendRequest): Backend | null {
+    for (let i = bucket.idle.length - 1; i >= 0; i -= 1) {
+      const entry = bucket.idle[i];
+      if (entry === undefined || entry.startupKey !== request.startupKey) continue;
+      if (request.proof !== null && !entry.backend.isProvenPrimary) continue;
+      bucket.idle.splice(i, 1);
+      if (entry.backend.closed || !entry.backend.isAtBoundary || this.#isTooOld(entry.backend)) {
+        this.#discard(bucket, entry.backend, 'stale');
+        continue;
+      }
+      return entry.backend;
+    }
+    return null;
+  }
+
+  /** Whether one more backend may be opened; idle ones that nobody asked for make room. */
+  #hasRoom(bucket: Bucket): boolean {
+    if (this.limits.size > 0 && bucket.count >= this.limits.size) {
+      const oldest = bucket.idle.shift();
+      if (oldest === undefined) return false;
+      this.#drop(bucket, oldest.backend, 'room');
+    }
+    const nodeMax = this.limits.maxBackendsPerNode;
+    if (nodeMax > 0 && (this.#perNode.get(bucket.node) ?? 0) >= nodeMax) {
+      for (const other of this.#buckets.values()) {
+        const oldest = other.node === bucket.node ? other.idle.shift() : undefined;
+        if (oldest === undefined) continue;
+        this.#drop(other, oldest.backend, 'room');
+        return true;
+      }
+      return false;
+    }
+    return true;
+  }
+
+  #putIdle(bucket: Bucket, backend: Backend, startupKey: string): void {
+    if (this.#closed || backend.closed) {
+      this.#discard(bucket, backend, 'closed');
+      return;
+    }
+    backend.attach(
+      new IdleSink(backend, () => {
+        const at = bucket.idle.findIndex((entry) => entry.backend === backend);
+        if (at < 0) return;
+        bucket.idle.splice(at, 1);
+        this.#discard(bucket, backend, 'ended_by_node');
+      }),
+      SinkMode.Own,
+    );
+    bucket.idle.push({ backend, startupKey, sinceMs: this.#clock.nowMs() });
+    this.#sweep ??= this.#clock.setTimer(SWEEP_INTERVAL_MS, () => this.#sweepIdle());
+    this.#serveNext();
+  }
+
+  #discard(bucket: Bucket, backend: Backend, reason: string): void {
+    this.#drop(bucket, backend, reason);
+    this.#serveNext();
+  }
+
+  #drop(bucket: Bucket, backend: Backend, reason: string): void {
+    this.#counters.backendsClosed.add(reason);
+    this.#count(bucket, -1);
+    backend.attach(new IdleSink(backend, () => {}), SinkMode.Own);
+    backend.terminate();
+  }
+
+  /** Lets the waiters have what became free, in their order; those that still find no room stay. */
+  #serveNext(): void {
+    this.#waiting.offer((waiter) => {
+      const bucket = this.#bucket(waiter.request);
+      const canServe =
+        bucket.idle.some((entry) => entry.startupKey === waiter.request.startupKey) || this.#hasRoom(bucket);
+      if (canServe) this.#serve(waiter);
+      return canServe;
+    });
+  }
+
+  #sweepIdle(): void {
+    this.#sweep = null;
+    const nowMs = this.#clock.nowMs();
+    let left = 0;
+    for (const bucket of this.#buckets.values()) {
+      const kept: Bucket['idle'] = [];
+      for (const entry of bucket.idle.splice(0)) {
+        const isDue = nowMs - entry.sinceMs >= this.limits.idleTimeoutMs || this.#isTooOld(entry.backend);
+        if (isDue) this.#discard(bucket, entry.backend, 'idle_timeout');
+        else kept.push(entry);
+      }
+      bucket.idle = kept;
+      left += kept.length;
+    }
+    if (left > 0 && !this.#closed) this.#sweep = this.#clock.setTimer(SWEEP_INTERVAL_MS, () => this.#sweepIdle());
+  }
+
+  #isTooOld(backend: Backend): boolean {
+    return this.limits.maxLifetimeMs > 0 && this.#clock.nowMs() - backend.openedAtMs >= this.limits.maxLifetimeMs;
+  }
+
+  #bucket(of: {
+    readonly node: NodeName;
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly database: string;
+  }): Bucket {
+    const key = bucketKey(of);
+    let bucket = this.#buckets.get(key);
+    if (bucket === undefined) {
+      bucket = { key, node: of.node, count: 0, idle: [] };
+      this.#buckets.set(key, bucket);
+    }
+    return bucket;
+  }
+
+  #count(bucket: Bucket, by: 1 | -1): void {
+    bucket.count += by;
+    this.#perNode.set(bucket.node, (this.#perNode.get(bucket.node) ?? 0) + by);
+    if (bucket.count === 0) this.#buckets.delete(bucket.key);
+    else this.#buckets.set(bucket.key, bucket);
+  }
+}
+
+function bucketKey(of: {
+  readonly node: NodeName;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+}): string {
+  return `${of.node}\0${of.host}\0${of.port}\0${of.user}\0${of.database}`;
+}

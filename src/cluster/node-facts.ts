@@ -1,0 +1,215 @@
+import type { MemberClaim } from '../dcs/claims.js';
+import type { ProbeFailure } from '../replication/probe-failure.js';
+import type { ConnectResult, ProbeResult, ProbeSample } from '../replication/probe.js';
+import type { Lag, Ticks } from '../replication/ticks.js';
+import type { NodeName } from '../util/brand.js';
+import {
+  SOFT_FAILURES,
+  healthAfterFailure,
+  healthAfterSample,
+  healthAfterTime,
+  initialHealth,
+  meaningOf,
+} from './health.js';
+import type { HealthOptions, HealthState } from './health.js';
+import type { NodeProof } from './policy.js';
+import { NodeRole } from './view.js';
+
+/**
+ * How long the last proof of a node outlives its probes when none of them fails for certain (no slot for the monitor role, and the
+ * like). Every backend proves itself again before it gets a write, whatever this says.
+ */
+export const PROOF_AGE_MAX_MS = 30_000;
+
+const NO_LAG: Lag = { bytes: null, ms: null, exact: false, tick: null };
+
+/** Everything that is known about one node by probing it. One per node and address; lives as long as the node is probed. */
+export class NodeFacts {
+  readonly name: NodeName;
+  readonly host: string;
+  readonly port: number;
+  /** The newest claim about the node. */
+  claim: MemberClaim;
+  /** Monotonic time since which nobody claims the node any more; null while somebody does. */
+  departedAtMs: number | null;
+  #sample: ProbeSample | null;
+  /** The newest failure; null when the newest probe gave a sample. */
+  #failure: ProbeFailure | null;
+  #failuresInRow: number;
+  #health: HealthState;
+  #lag: Lag;
+  #caughtUpAtMs: number | null;
+  #connectFailuresInRow: number;
+  #connectTrouble: string | null;
+
+  constructor(claim: MemberClaim, nowMs: number) {
+    this.name = claim.name;
+    this.host = claim.host;
+    this.port = claim.port;
+    this.claim = claim;
+    this.departedAtMs = null;
+    this.#sample = null;
+    this.#failure = null;
+    this.#failuresInRow = 0;
+    this.#health = initialHealth(nowMs);
+    this.#lag = NO_LAG;
+    this.#caughtUpAtMs = null;
+    this.#connectFailuresInRow = 0;
+    this.#connectTrouble = null;
+  }
+
+  /** The newest sample, however old; null before the first. */
+  get sample(): ProbeSample | null {
+    return this.#sample;
+  }
+
+  get health(): HealthState {
+    return this.#health;
+  }
+
+  /** The lag at the newest sample. */
+  get lag(): Lag {
+    return this.#lag;
+  }
+
+  /** Why new connections hang or are refused while old ones live; null: they do not. */
+  get connectTrouble(): string | null {
+    return this.#connectTrouble;
+  }
+
+  applyResult(result: ProbeResult, ticks: Ticks, nowMs: number, options: HealthOptions): void {
+    if (result.ok) {
+      this.#applySample(result, ticks, nowMs, options);
+      return;
+    }
+    this.#failure = result;
+    this.#failuresInRow += 1;
+    this.#health = healthAfterFailure(this.#health, result, nowMs, options);
+  }
+
+  applyConnect(result: ConnectResult): void {
+    if (result.ok) {
+      this.#connectFailuresInRow = 0;
+      this.#connectTrouble = null;
+      return;
+    }
+    switch (result.kind) {
+      case 'refused':
+      case 'starting_up':
+      case 'shutting_down':
+      case 'not_accepting':
+        this.#connectTrouble = `new connections are refused: ${result.message}`;
+        return;
+      case 'timeout':
+      case 'lost':
+      case 'other':
+        this.#connectFailuresInRow += 1;
+        if (this.#connectFailuresInRow >= SOFT_FAILURES) {
+          this.#connectTrouble = `new connections hang: ${result.message}`;
+        }
+        return;
+      default:
+        // Something answered: that the monitor role was not let in says nothing about other roles.
+        this.#connectFailuresInRow = 0;
+        this.#connectTrouble = null;
+    }
+  }
+
+  applyTime(nowMs: number, options: HealthOptions): void {
+    this.#health = healthAfterTime(this.#health, nowMs, options);
+  }
+
+  /** What the node has proven, as far as its newest probes leave it standing. */
+  proof(nowMs: number): NodeProof {
+    const failure = this.#failure;
+    if (failure !== null) {
+      const isSure = meaningOf(failure.kind).certainty === 'hard' || failure.kind === 'lost';
+      const isAlive = failure.kind === 'no_slot' && this.#sample !== null;
+      if (isSure || (this.#failuresInRow >= SOFT_FAILURES && !isAlive)) {
+        return { status: 'none', reason: failure.message };
+      }
+    }
+    if (this.#sample === null) {
+      return { status: 'pending' };
+    }
+    if (nowMs - this.#sample.answeredAtMs > PROOF_AGE_MAX_MS) {
+      return { status: 'none', reason: failure?.message ?? 'no answer lately' };
+    }
+    return {
+      status: this.#sample.inRecovery ? 'standby' : 'primary',
+      timeline: this.#sample.timeline,
+      systemIdentifier: this.#sample.identity.systemIdentifier,
+    };
+  }
+
+  /** What the node proved itself to be; `unknown` also when it does not belong to this cluster. */
+  role(nowMs: number, systemIdentifier: string | null): NodeRole {
+    const proof = this.proof(nowMs);
+    if (proof.status === 'pending' || proof.status === 'none') {
+      return NodeRole.Unknown;
+    }
+    if (systemIdentifier !== null && proof.systemIdentifier !== systemIdentifier) {
+      return NodeRole.Unknown;
+    }
+    return proof.status === 'primary' ? NodeRole.Primary : NodeRole.Standby;
+  }
+
+  /** Number of the newest tick whose position the node has replayed for sure; null: of none in the ring. */
+  caughtUpTick(ticks: Ticks): number | null {
+    const sample = this.#sample;
+    if (sample === null || sample.replayLsn === null || sample.timeline !== ticks.source?.timeline) {
+      return null;
+    }
+    return ticks.caughtUpTo(sample.replayLsn)?.number ?? null;
+  }
+
+  #applySample(sample: ProbeSample, ticks: Ticks, nowMs: number, options: HealthOptions): void {
+    const previous = this.#sample;
+    if (previous?.identity !== sample.identity) {
+      // Another connection than last time: a new one can be had.
+      this.#connectFailuresInRow = 0;
+      this.#connectTrouble = null;
+    }
+    const wasDemoted = previous !== null && !previous.inRecovery && sample.inRecovery;
+    this.#sample = sample;
+    this.#failure = null;
+    this.#failuresInRow = 0;
+    this.#lag = this.#lagOf(sample, ticks, nowMs);
+    this.#caughtUpAtMs = laterOf(this.#caughtUpAtMs, this.#lag.tick?.sentAtMs ?? null);
+    const { newest, source } = ticks;
+    this.#health = healthAfterSample(
+      wasDemoted ? initialHealth(nowMs) : this.#health,
+      {
+        isPrimary: !sample.inRecovery,
+        lag: this.#lag,
+        streaming: sample.streaming,
+        canStream: newest !== null && nowMs - newest.sentAtMs <= options.sampleMaxAgeMs,
+        replayPaused: sample.replayPaused,
+        startedAtMs: sample.identity.startedAtMs,
+        gap: sample.gap,
+        timelineTrouble:
+          source === null || sample.timeline === source.timeline
+            ? null
+            : `on timeline ${sample.timeline ?? 'unknown'}, ${source.node} is on ${source.timeline}`,
+      },
+      nowMs,
+      options,
+    );
+  }
+
+  #lagOf(sample: ProbeSample, ticks: Ticks, nowMs: number): Lag {
+    if (!sample.inRecovery) {
+      return { bytes: 0, ms: 0, exact: true, tick: ticks.newest };
+    }
+    return ticks.lag({
+      replayLsn: sample.replayLsn,
+      timeline: sample.timeline,
+      nowMs,
+      caughtUpAtMs: this.#caughtUpAtMs,
+    });
+  }
+}
+
+function laterOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+}

@@ -1,0 +1,251 @@
+import { z } from 'zod';
+import { LOG_LEVELS } from '../log.js';
+import { addressesCollide, formatAddress } from './address.js';
+import { authSchema } from './auth-schema.js';
+import { clusterSchema } from './cluster-schema.js';
+import { type SecretReader, count, duration, flag, listenAddress, size } from './fields.js';
+import { listenersSchema } from './listener-schema.js';
+import type { Reading } from './reading.js';
+
+/** What the schema asks of the file system. */
+export interface ConfigFiles {
+  /** Reads the secret behind a `*_file` key. */
+  readonly readSecret: SecretReader;
+  /** Turns the path of a file that is read later into an absolute one, or says why it cannot be read. */
+  readonly checkFile: (path: string) => Reading<string>;
+}
+
+const routingSchema = z
+  .strictObject({
+    max_lag: duration({ min: '1ms', max: '1d' })
+      .prefault('10s')
+      .meta({ description: 'A standby that is further behind in time gets no new work.' }),
+    max_lag_bytes: size({ min: '1B', max: '1024TB' })
+      .prefault('16MB')
+      .meta({ description: 'A standby that has more WAL left to replay gets no new work.' }),
+    recover_lag: duration({ max: '1d' }).optional().meta({
+      description: 'A lagging standby comes back when it is at most so far behind; half of max_lag when left out.',
+    }),
+    recover_lag_bytes: size({ max: '1024TB' })
+      .optional()
+      .meta({ description: 'The same in bytes of WAL; half of max_lag_bytes when left out.' }),
+    lag_samples: count(1, 100)
+      .prefault(3)
+      .meta({ description: 'Samples in a row that must agree before the health of a node changes.' }),
+    min_dwell: duration({ max: '1h' })
+      .prefault('2s')
+      .meta({ description: 'Least time that a node stays lagging or unreachable before it is healthy again.' }),
+    require_streaming: flag()
+      .prefault(true)
+      .meta({ description: 'A standby that receives no WAL stream (archive recovery only) gets no new work.' }),
+    warm_up: duration({ max: '1h' })
+      .prefault('1s')
+      .meta({ description: 'How long a standby must have been healthy after its start before it gets work.' }),
+    rebalance: z.enum(['off', 'stale']).prefault('stale').meta({
+      description:
+        'stale: sessions leave a standby that grew stale at their next boundary, and come home from the fallback primary. off: they stay.',
+    }),
+  })
+  .transform((routing, context) => {
+    for (const [low, high] of [
+      ['recover_lag', 'max_lag'],
+      ['recover_lag_bytes', 'max_lag_bytes'],
+    ] as const) {
+      if ((routing[low] ?? 0) > routing[high]) {
+        context.addIssue({ code: 'custom', path: [low], message: `must not be above ${high}` });
+      }
+    }
+    return {
+      maxLagMs: routing.max_lag,
+      maxLagBytes: routing.max_lag_bytes,
+      recoverLagMs: routing.recover_lag ?? Math.floor(routing.max_lag / 2),
+      recoverLagBytes: routing.recover_lag_bytes ?? Math.floor(routing.max_lag_bytes / 2),
+      lagSamples: routing.lag_samples,
+      minDwellMs: routing.min_dwell,
+      requireStreaming: routing.require_streaming,
+      warmUpMs: routing.warm_up,
+      rebalance: routing.rebalance,
+    };
+  });
+
+const poolSchema = z
+  .strictObject({
+    mode: z
+      .enum(['session'], {
+        error: (issue) =>
+          issue.input === 'transaction' || issue.input === 'statement'
+            ? `pool mode ${issue.input} is not available in this version`
+            : undefined,
+      })
+      .prefault('session')
+      .meta({ description: 'session: a session keeps its backend until it ends.' }),
+    size: count(1, 100_000).prefault(100).meta({ description: 'Most backends per node, user and database.' }),
+    max_backends_per_node: count(0, 100_000)
+      .prefault(0)
+      .meta({ description: 'Most backends per node in total; 0 sets no limit.' }),
+    wait_timeout: duration().prefault('30s').meta({ description: 'Longest wait for a free backend; 53300 after it.' }),
+    idle_timeout: duration({ min: '1s' })
+      .prefault('60s')
+      .meta({ description: 'A backend that nobody used for so long is closed.' }),
+    max_idle: count(0, 100_000)
+      .prefault(20)
+      .meta({ description: 'Most idle backends kept per node, user, database and startup parameters.' }),
+    max_lifetime: duration({ min: '1s' })
+      .prefault('1h')
+      .meta({ description: 'A backend that is older is closed as soon as no session uses it.' }),
+    connect_timeout: duration({ min: '10ms', max: '10m' })
+      .prefault('5s')
+      .meta({ description: 'Longest wait for a new backend, from the dial to the first ReadyForQuery.' }),
+    reuse: flag().prefault(true).meta({
+      description: 'Backends are given to the next session of the same kind after a reset, instead of being closed.',
+    }),
+  })
+  .transform((pool) => ({
+    mode: pool.mode,
+    size: pool.size,
+    /** 0: no limit. */
+    maxBackendsPerNode: pool.max_backends_per_node,
+    waitTimeoutMs: pool.wait_timeout,
+    idleTimeoutMs: pool.idle_timeout,
+    maxIdle: pool.max_idle,
+    maxLifetimeMs: pool.max_lifetime,
+    connectTimeoutMs: pool.connect_timeout,
+    reuse: pool.reuse,
+  }));
+
+const promotionSchema = z
+  .strictObject({
+    hold_timeout: duration().prefault('60s').meta({
+      description: 'Longest wait of a unit for a proven primary; 57P03 after it, and the session stays open.',
+    }),
+    drain_timeout: duration()
+      .prefault('30s')
+      .meta({ description: 'Longest wait for a session to reach a boundary when its node is drained.' }),
+    announce_timeout: duration({ min: '100ms' })
+      .prefault('30s')
+      .meta({ description: 'An announced switchover that has not begun after so long is taken for called off.' }),
+    max_held: count(0, 1_000_000)
+      .prefault(10_000)
+      .meta({ description: 'Most sessions held at one time; 53300 above it.' }),
+    release_wave: count(1, 100_000)
+      .prefault(32)
+      .meta({ description: 'Held sessions released to the new primary at one time, oldest first.' }),
+  })
+  .transform((promotion) => ({
+    holdTimeoutMs: promotion.hold_timeout,
+    drainTimeoutMs: promotion.drain_timeout,
+    announceTimeoutMs: promotion.announce_timeout,
+    maxHeld: promotion.max_held,
+    releaseWave: promotion.release_wave,
+  }));
+
+const adminSchema = z.strictObject({
+  enabled: flag().prefault(true).meta({ description: 'Whether there is an HTTP server for metrics and health.' }),
+  address: listenAddress().prefault('127.0.0.1:9432').meta({
+    description: 'Where it listens. It has no log-in of its own: keep it on the loopback or behind a firewall.',
+  }),
+});
+
+const logSchema = z.strictObject({
+  level: z.enum(LOG_LEVELS).prefault('info').meta({ description: 'Least weight of a line that is written.' }),
+});
+
+const limitsSchema = z
+  .strictObject({
+    max_clients: count(1, 1_000_000)
+      .prefault(10_000)
+      .meta({ description: 'Most clients at one time; 53300 above it.' }),
+    message: size({ min: '64kB', max: '1GB' })
+      .prefault('1GB')
+      .meta({ description: 'Longest message of the protocol that is passed on.' }),
+    inspect: size({ min: '1kB', max: '64MB' })
+      .prefault('256kB')
+      .meta({ description: 'Longest statement that is read for what it does to the session.' }),
+    startup_timeout: duration({ min: '100ms', max: '10m' })
+      .prefault('15s')
+      .meta({ description: 'Longest time from accept to the end of the log-in.' }),
+    prepared_statements: count(1, 1_000_000)
+      .prefault(1000)
+      .meta({ description: 'Most prepared statements of one session.' }),
+    client_buffer: size({ min: '4kB', max: '16MB' })
+      .prefault('64kB')
+      .meta({ description: 'Unsent bytes at which a slow reader makes the other side stop.' }),
+    tcp_keepalive: duration({ min: '1s', max: '2h' })
+      .prefault('15s')
+      .meta({ description: 'Idle time after which a connection is tested by TCP keep-alive.' }),
+  })
+  .transform((limits, context) => {
+    if (limits.inspect > limits.message) {
+      context.addIssue({ code: 'custom', path: ['inspect'], message: 'must not be above message' });
+    }
+    return {
+      maxClients: limits.max_clients,
+      messageBytes: limits.message,
+      inspectBytes: limits.inspect,
+      startupTimeoutMs: limits.startup_timeout,
+      preparedStatements: limits.prepared_statements,
+      clientBufferBytes: limits.client_buffer,
+      tcpKeepaliveMs: limits.tcp_keepalive,
+    };
+  });
+
+const shutdownSchema = z
+  .strictObject({
+    timeout: duration()
+      .prefault('30s')
+      .meta({ description: 'Longest wait for sessions to reach a boundary before the program ends.' }),
+  })
+  .transform((shutdown) => ({ timeoutMs: shutdown.timeout }));
+
+/** The whole file: snake_case with units in the values on the way in, {@link Config} on the way out. */
+export function configSchema(files: ConfigFiles) {
+  return z
+    .strictObject({
+      cluster: clusterSchema(files.readSecret).meta({
+        description: 'The PostgreSQL cluster that is served.',
+        oneOf: [{ required: ['etcd3'] }, { required: ['nodes'] }],
+      }),
+      listeners: listenersSchema.meta({ description: 'Where clients come in; at least one.' }),
+      routing: routingSchema.prefault({}).meta({ description: 'When a standby is fresh enough.' }),
+      pool: poolSchema.prefault({}).meta({ description: 'Connections of ours to PostgreSQL.' }),
+      promotion: promotionSchema.prefault({}).meta({ description: 'How a change of the primary is bridged.' }),
+      auth: authSchema(files.readSecret, files.checkFile).prefault({}).meta({ description: 'How clients log in.' }),
+      admin: adminSchema.prefault({}).meta({ description: 'The HTTP server for metrics and health.' }),
+      log: logSchema.prefault({}).meta({ description: 'JSON lines on standard output.' }),
+      limits: limitsSchema.prefault({}).meta({ description: 'Bounds of what clients may cost.' }),
+      shutdown: shutdownSchema.prefault({}).meta({ description: 'How the program ends.' }),
+    })
+    .transform((config, context) => {
+      const clash = config.listeners.findIndex((listener) => addressesCollide(listener.address, config.admin.address));
+      if (config.admin.enabled && clash !== -1) {
+        const message = `${formatAddress(config.admin.address)} is already taken by listeners[${clash}]`;
+        context.addIssue({ code: 'custom', path: ['admin', 'address'], message });
+      }
+      const queryDatabase = config.auth.queryDatabase ?? config.cluster.monitor.database;
+      return { ...config, auth: { ...config.auth, queryDatabase } };
+    });
+}
+
+/** `T` with everything in it readonly. */
+type Frozen<T> = T extends ReadonlyMap<string, string> | string | number | boolean | null
+  ? T
+  : { readonly [K in keyof T]: Frozen<T[K]> };
+
+/**
+ * The configuration as the program sees it: every key present, durations in whole milliseconds (`...Ms`), sizes in bytes
+ * (`...Bytes`), secrets read, deeply frozen.
+ */
+export type Config = Frozen<z.output<ReturnType<typeof configSchema>>>;
+
+export type ClusterConfig = Config['cluster'];
+export type Etcd3Config = Extract<ClusterConfig['source'], { readonly kind: 'etcd3' }>;
+export type NodeConfig = Extract<ClusterConfig['source'], { readonly kind: 'nodes' }>['nodes'][number];
+export type MonitorConfig = ClusterConfig['monitor'];
+export type ListenerConfig = Config['listeners'][number];
+export type RoutingConfig = Config['routing'];
+export type PoolConfig = Config['pool'];
+export type PromotionConfig = Config['promotion'];
+export type AuthConfig = Config['auth'];
+export type AuthRuleConfig = AuthConfig['rules'][number];
+export type AuthUserConfig = AuthConfig['users'][number];
+export type LimitsConfig = Config['limits'];

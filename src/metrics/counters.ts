@@ -1,0 +1,90 @@
+/** A number that only grows, split by one label with a closed set of values. */
+export class LabelledCounter<Label extends string> {
+  readonly #values = new Map<Label, number>();
+
+  add(label: Label, by = 1): void {
+    this.#values.set(label, (this.#values.get(label) ?? 0) + by);
+  }
+
+  get(label: Label): number {
+    return this.#values.get(label) ?? 0;
+  }
+
+  entries(): IterableIterator<[Label, number]> {
+    return this.#values.entries();
+  }
+}
+
+/** Durations with fixed bounds; as cheap as two additions and a short search. */
+export class DurationHistogram {
+  /** Upper bounds of the buckets in seconds, rising; there is one more bucket for what is above the last. */
+  readonly boundsS: readonly number[];
+  readonly counts: Float64Array;
+  sumS: number;
+
+  constructor(boundsS: readonly number[]) {
+    this.boundsS = boundsS;
+    this.counts = new Float64Array(boundsS.length + 1);
+    this.sumS = 0;
+  }
+
+  observeMs(durationMs: number): void {
+    const s = durationMs / 1000;
+    let i = 0;
+    while (i < this.boundsS.length && s > (this.boundsS[i] ?? Infinity)) i += 1;
+    this.counts[i] = (this.counts[i] ?? 0) + 1;
+    this.sumS += s;
+  }
+
+  get count(): number {
+    let n = 0;
+    for (const c of this.counts) n += c;
+    return n;
+  }
+}
+
+const HOLD_BOUNDS_S = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120];
+const CONNECT_BOUNDS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/**
+ * What happened since the start, as plain numbers that the hot path can add to. Read when metrics are scraped; labels are closed unions
+ * of their modules.
+ */
+export class Counters {
+  clientsAccepted = 0;
+  clientsRefused = 0;
+  /** By error code. */
+  readonly loginFailures = new LabelledCounter<string>();
+  /** By close reason. */
+  readonly sessionsClosed = new LabelledCounter<string>();
+  clientBytesIn = 0;
+  clientBytesOut = 0;
+  /** Simple queries and Executes that were sent to a node. */
+  statements = 0;
+  /** Units ended by a ReadyForQuery that was forwarded, by target (`primary`, `standby`). */
+  readonly units = new LabelledCounter<string>();
+  /** Units held, by hold reason. */
+  readonly holds = new LabelledCounter<string>();
+  /** Units that gave up waiting, by hold reason. */
+  readonly holdTimeouts = new LabelledCounter<string>();
+  readonly holdDuration = new DurationHistogram(HOLD_BOUNDS_S);
+  /** Sessions that got another backend, by move reason. */
+  readonly moves = new LabelledCounter<string>();
+  /** Sessions closed because they could not move, by pin reason. */
+  readonly unmovable = new LabelledCounter<string>();
+  /** Units cut in the middle, by what the client was told (SQLSTATE). */
+  readonly unitsCut = new LabelledCounter<string>();
+  /** Errors 25006 that reached a client of the primary route: never in a healthy world. */
+  wrongRoleErrors = 0;
+  backendsOpened = 0;
+  readonly backendConnectDuration = new DurationHistogram(CONNECT_BOUNDS_S);
+  /** By error code. */
+  readonly backendConnectFailures = new LabelledCounter<string>();
+  /** By reason. */
+  readonly backendsClosed = new LabelledCounter<string>();
+  backendsReused = 0;
+  /** Cancel requests, by outcome (`forwarded`, `held`, `idle`, `unknown_key`, `failed`). */
+  readonly cancels = new LabelledCounter<string>();
+  leaderChanges = 0;
+  drains = 0;
+}

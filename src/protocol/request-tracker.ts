@@ -1,0 +1,272 @@
+import { BackendType, Frontend } from './codes.js';
+
+/**
+ * What a backend still owes us: one FIFO of requests that were sent to it, each marked *forward* (the client asked) or *swallow* (we
+ * asked). Source of the rules: PostgreSQL documentation, "Message Flow"; of the handling of Sync during COPY: "COPY Operations".
+ */
+
+/** What to do with a message of the backend. */
+export const Reply = {
+  Forward: 0,
+  Swallow: 1,
+  /** Nobody asked: a notice, a notification, a parameter, or the FATAL of a backend that is being ended. */
+  Unsolicited: 2,
+  /** It does not answer what was asked: the backend does not speak the protocol, or we lost count. */
+  Violation: 3,
+} as const;
+export type Reply = (typeof Reply)[keyof typeof Reply];
+
+const Kind = {
+  Query: 1,
+  Parse: 2,
+  Bind: 3,
+  Describe: 4,
+  Execute: 5,
+  Close: 6,
+  Sync: 7,
+  FunctionCall: 8,
+  /** CopyDone or CopyFail: answers nothing, marks where a COPY ends among the requests sent behind it. */
+  CopyEnd: 9,
+} as const;
+
+const SWALLOW = 0x10;
+const KIND_MASK = 0x0f;
+const INITIAL_CAPACITY = 16;
+
+/** Most requests that may be outstanding on one backend; behind it the client is not read until replies come. */
+export const OUTSTANDING_MAX = 1 << 20;
+
+/** What the client of a lost backend waits for. */
+export interface AbandonedRequests {
+  /** How many ReadyForQuery. */
+  readonly readies: number;
+  /** Requests were sent behind the last Sync, whose own Sync is still to come from the client. */
+  readonly openUnit: boolean;
+  /** The client has had its ErrorResponse and the backend was skipping to the next Sync. */
+  readonly isErrorSent: boolean;
+}
+
+export class RequestTracker {
+  /** A ring; its size is a power of two. */
+  #ring: Uint8Array;
+  #head: number;
+  #length: number;
+  /** After an error in the extended protocol: the backend skips everything until the next Sync. */
+  #skippingToSync: boolean;
+  /** The backend reads COPY data and ignores Sync and Flush until CopyDone or CopyFail. */
+  #copyIn: boolean;
+  /** The end of the running COPY was already sent. */
+  #copyEndSent: boolean;
+
+  constructor() {
+    this.#ring = new Uint8Array(INITIAL_CAPACITY);
+    this.#head = 0;
+    this.#length = 0;
+    this.#skippingToSync = false;
+    this.#copyIn = false;
+    this.#copyEndSent = false;
+  }
+
+  /** Nothing is owed. */
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get isFull(): boolean {
+    return this.#length >= OUTSTANDING_MAX;
+  }
+
+  /** The backend waits for COPY data. */
+  get isCopyIn(): boolean {
+    return this.#copyIn;
+  }
+
+  /** Notes that a frontend message of `type` is sent to the backend. Types that are never answered are ignored. */
+  sent(type: number, swallow: boolean): void {
+    const kind = kindOf(type);
+    if (kind === 0 || (kind === Kind.CopyEnd && this.#length === 0)) return;
+    if (this.#skippingToSync) {
+      if (kind !== Kind.Sync) return;
+      this.#skippingToSync = false;
+    } else if (this.#copyIn && !this.#copyEndSent) {
+      if (kind === Kind.Sync) return;
+      if (kind === Kind.CopyEnd) this.#copyEndSent = true;
+    }
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#ring[(this.#head + this.#length) & (this.#ring.length - 1)] = swallow ? kind | SWALLOW : kind;
+    this.#length += 1;
+  }
+
+  /** Takes note of a message of the backend and says what to do with it. */
+  received(type: number): Reply {
+    switch (type) {
+      case BackendType.NoticeResponse:
+        return this.#length > 0 && this.#isHeadSwallowed() ? Reply.Swallow : Reply.Unsolicited;
+      case BackendType.ParameterStatus:
+      case BackendType.NotificationResponse:
+        return Reply.Unsolicited;
+      default:
+    }
+    if (this.#length === 0) return type === BackendType.ErrorResponse ? Reply.Unsolicited : Reply.Violation;
+    const entry = this.#at(0);
+    const kind = entry & KIND_MASK;
+    const reply = (entry & SWALLOW) === 0 ? Reply.Forward : Reply.Swallow;
+    switch (type) {
+      case BackendType.DataRow:
+      case BackendType.CopyData:
+      case BackendType.CopyDone:
+      case BackendType.CopyOutResponse:
+      case BackendType.CopyBothResponse:
+        return kind === Kind.Query || kind === Kind.Execute ? reply : Reply.Violation;
+      case BackendType.CommandComplete:
+      case BackendType.EmptyQueryResponse:
+        if (kind === Kind.Query) this.#endCopy();
+        else if (kind === Kind.Execute) this.#endRequest();
+        else return Reply.Violation;
+        return reply;
+      case BackendType.PortalSuspended:
+        return this.#endIf(kind === Kind.Execute, reply);
+      case BackendType.RowDescription:
+        if (kind === Kind.Query) return reply;
+        return this.#endIf(kind === Kind.Describe, reply);
+      case BackendType.NoData:
+        return this.#endIf(kind === Kind.Describe, reply);
+      case BackendType.ParameterDescription:
+        return kind === Kind.Describe ? reply : Reply.Violation;
+      case BackendType.ParseComplete:
+        return this.#endIf(kind === Kind.Parse, reply);
+      case BackendType.BindComplete:
+        return this.#endIf(kind === Kind.Bind, reply);
+      case BackendType.CloseComplete:
+        return this.#endIf(kind === Kind.Close, reply);
+      case BackendType.FunctionCallResponse:
+        return kind === Kind.FunctionCall ? reply : Reply.Violation;
+      case BackendType.CopyInResponse:
+        if (kind !== Kind.Query && kind !== Kind.Execute) return Reply.Violation;
+        this.#beginCopyIn();
+        return reply;
+      case BackendType.ErrorResponse:
+        this.#endCopy();
+        if (kind !== Kind.Query && kind !== Kind.FunctionCall && kind !== Kind.Sync) this.#skipToSync();
+        return reply;
+      case BackendType.ReadyForQuery:
+        return this.#endIf(kind === Kind.Query || kind === Kind.Sync || kind === Kind.FunctionCall, reply);
+      default:
+        return Reply.Violation;
+    }
+  }
+
+  /** Forgets everything that is owed, because the backend is gone, and says how the client is still to be answered. */
+  abandon(): AbandonedRequests {
+    let readies = 0;
+    let openUnit = false;
+    const isErrorSent = this.#skippingToSync;
+    for (let i = 0; i < this.#length; i += 1) {
+      const entry = this.#at(i);
+      const kind = entry & KIND_MASK;
+      if ((entry & SWALLOW) !== 0 || kind === Kind.CopyEnd) continue;
+      if (kind === Kind.Query || kind === Kind.Sync || kind === Kind.FunctionCall) {
+        readies += 1;
+        openUnit = false;
+      } else openUnit = true;
+    }
+    this.#length = 0;
+    this.#skippingToSync = false;
+    this.#endCopy();
+    return { readies, openUnit, isErrorSent };
+  }
+
+  #at(index: number): number {
+    return this.#ring[(this.#head + index) & (this.#ring.length - 1)] ?? 0;
+  }
+
+  #isHeadSwallowed(): boolean {
+    return (this.#at(0) & SWALLOW) !== 0;
+  }
+
+  #shift(): void {
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#length -= 1;
+  }
+
+  #endIf(isAnswer: boolean, reply: Reply): Reply {
+    if (!isAnswer) return Reply.Violation;
+    this.#endRequest();
+    return reply;
+  }
+
+  #endRequest(): void {
+    this.#shift();
+    this.#endCopy();
+    // Marks left behind by a COPY that has ended, or that never began.
+    while (this.#length > 0 && (this.#at(0) & KIND_MASK) === Kind.CopyEnd) this.#shift();
+  }
+
+  #endCopy(): void {
+    this.#copyIn = false;
+    this.#copyEndSent = false;
+  }
+
+  /** A COPY begins: Syncs sent before its end are ignored by the backend, so they are not owed. */
+  #beginCopyIn(): void {
+    this.#copyIn = true;
+    this.#copyEndSent = false;
+    let kept = 1;
+    for (let i = 1; i < this.#length; i += 1) {
+      const entry = this.#at(i);
+      const kind = entry & KIND_MASK;
+      if (kind === Kind.CopyEnd) this.#copyEndSent = true;
+      if (kind === Kind.Sync && !this.#copyEndSent) continue;
+      this.#put(kept, entry);
+      kept += 1;
+    }
+    this.#length = kept;
+  }
+
+  /** An error in the extended protocol: nothing is answered before the next Sync. */
+  #skipToSync(): void {
+    while (this.#length > 0 && (this.#at(0) & KIND_MASK) !== Kind.Sync) this.#shift();
+    this.#skippingToSync = this.#length === 0;
+  }
+
+  #put(index: number, entry: number): void {
+    this.#ring[(this.#head + index) & (this.#ring.length - 1)] = entry;
+  }
+
+  #grow(): void {
+    const bigger = new Uint8Array(this.#ring.length * 2);
+    for (let i = 0; i < this.#length; i += 1) bigger[i] = this.#at(i);
+    this.#ring = bigger;
+    this.#head = 0;
+  }
+}
+
+function kindOf(type: number): number {
+  switch (type) {
+    case Frontend.Query:
+      return Kind.Query;
+    case Frontend.Parse:
+      return Kind.Parse;
+    case Frontend.Bind:
+      return Kind.Bind;
+    case Frontend.Describe:
+      return Kind.Describe;
+    case Frontend.Execute:
+      return Kind.Execute;
+    case Frontend.Close:
+      return Kind.Close;
+    case Frontend.Sync:
+      return Kind.Sync;
+    case Frontend.FunctionCall:
+      return Kind.FunctionCall;
+    case Frontend.CopyDone:
+    case Frontend.CopyFail:
+      return Kind.CopyEnd;
+    default:
+      return 0;
+  }
+}

@@ -1,0 +1,102 @@
+import type { Backend } from '../backend/backend.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import type { AbandonedRequests } from '../protocol/request-tracker.js';
+
+/** Whether a unit may go to the attached backend. */
+export const Admission = {
+  Go: 0,
+  /** Leave it, and everything behind it, unread until `resume` or `rejectUnit`. */
+  Wait: 1,
+} as const;
+export type Admission = (typeof Admission)[keyof typeof Admission];
+
+/** How a backend was lost. */
+export interface Loss {
+  /** Detached and being destroyed; the pool still counts it. */
+  readonly backend: Backend;
+  /** The FATAL that the node said before it closed the connection, if it did. */
+  readonly farewell: ErrorFields | null;
+  readonly error: Error | null;
+  readonly owed: AbandonedRequests;
+  /** Part of a message has reached the client: the stream cannot be mended. */
+  readonly isStreamBroken: boolean;
+  /** A unit had been sent at least in part and its ReadyForQuery had not come. */
+  readonly isUnitCut: boolean;
+  /** The last ReadyForQuery said that a transaction was open. */
+  readonly wasInTransaction: boolean;
+}
+
+/** The decisions that a relay asks for. All calls are synchronous and may not call back into `resume`. */
+export interface RelayOwner {
+  /**
+   * The first message of a unit, before it is sent; asked when nothing is attached or `askAtUnit` is set. The body is
+   * `buffer[start, end)`, borrowed, for Query, Parse and Close up to the inspection limit; else `end` is NOT_READ.
+   */
+  onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission;
+  /** A Query, Parse, Close, Sync or FunctionCall that is about to be sent; body as above. */
+  onClientFrame(type: number, buffer: Buffer, start: number, end: number): void;
+  /** The client said Terminate. */
+  onTerminate(): void;
+  onClientViolation(message: string): void;
+  /** The client ended its sending side without Terminate. */
+  onClientEnd(): void;
+  onClientClose(error: Error | null): void;
+
+  /** The node reported a parameter. True: tell the client. */
+  onParameter(buffer: Buffer, start: number, end: number): boolean;
+  /** ParseComplete or CloseComplete that the client asked for. */
+  onAcknowledged(type: number): void;
+  /** An ErrorResponse (not FATAL) on its way to the client. */
+  onBackendError(fields: ErrorFields): void;
+  /** A ReadyForQuery on its way to the client: a unit has ended. */
+  onUnitEnd(): void;
+  /** Nothing is owed any more and the client has the last ReadyForQuery. The transaction may still be open. */
+  onQuiet(): void;
+  /** An answer to something that we sent ourselves is an error. */
+  onReplayError(fields: ErrorFields): void;
+  /** Everything that we sent ourselves at `attach` is answered. */
+  onReplayDone(): void;
+  /** The backend is gone and detached. */
+  onBackendLost(loss: Loss): void;
+}
+
+/** Messages of our own to be sent to a backend before anything of the client. */
+export interface Replay {
+  readonly bytes: Buffer;
+  /** Their types, in order. */
+  readonly types: readonly number[];
+}
+
+/**
+ * Moves bytes between one client and the backend attached to it. Sessions talk to this interface only; the engine behind it is chosen
+ * when the session begins.
+ */
+export interface Relay {
+  /** Ask the owner at the next unit though a backend is attached. */
+  askAtUnit: boolean;
+  readonly backend: Backend | null;
+  /** Nothing is owed, no unit is open, nothing is half read from the node, and no transaction is open. */
+  readonly isAtBoundary: boolean;
+  /** Nothing is owed and no unit is open; a transaction may be. */
+  readonly isQuiet: boolean;
+  readonly isWaiting: boolean;
+
+  /** Binds a backend that is at a boundary. */
+  attach(backend: Backend, replay: Replay | null): void;
+  /** Gives the backend back; only at a boundary. */
+  detach(): Backend | null;
+  /** Takes the backend away at once and ends it: the owner hears `onBackendLost` before this returns. */
+  cut(error: Error): void;
+  /** Goes on with the client after `Admission.Wait`. Not from inside a call of the relay. */
+  resume(): void;
+  /** Answers the waiting unit with `error` (a whole ErrorResponse) and ReadyForQuery, and goes on. */
+  rejectUnit(error: Buffer): void;
+  /** Answers the units cut by a loss with `error`, so that the client can go on. */
+  failUnits(error: Buffer, owed: AbandonedRequests): void;
+  /** Says whole messages to the client; only where no message is half sent. */
+  say(messages: Buffer): void;
+  /** Says the last words, if any, and closes the client in order. */
+  close(last: Buffer | null): void;
+  /** Closes the client at once. */
+  destroy(): void;
+}

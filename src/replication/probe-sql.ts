@@ -1,0 +1,151 @@
+import type { Lsn } from '../dcs/claims.js';
+import { parseLsn, timelineOfWalFile } from './lsn.js';
+import { ProbeProtocolError } from './probe-failure.js';
+
+/** Rows of text as a probe connection gives them; null is SQL's NULL. */
+export type ProbeRows = readonly (readonly (string | null)[])[];
+
+/**
+ * Asked once per connection: nothing in it can change while the connection lives. Works from PostgreSQL 10 on, for any role that may log
+ * in; every name is qualified, so that no `search_path` can put another function in its place.
+ */
+export const IDENTITY_SQL = `SELECT pg_catalog.current_setting('server_version_num'), s.system_identifier,
+ pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_postmaster_start_time()),
+ pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), pg_catalog.quote_ident(current_user)
+ FROM pg_catalog.pg_control_system() AS s`;
+
+/** The same for a role from which `pg_control_system()` was taken away. */
+export const IDENTITY_WITHOUT_CONTROL_SQL = IDENTITY_SQL.replace('s.system_identifier', 'NULL').replace(
+  'pg_catalog.pg_control_system() AS s',
+  '(VALUES (1)) AS s',
+);
+
+/**
+ * One sample: a fifth of a millisecond on an idle server. Recovery only ever ends, so a function that must not run in recovery is safe
+ * behind `NOT pg_is_in_recovery()`. The timeline of a primary comes from the name of its current WAL file, since the control file keeps
+ * the old one until the first checkpoint after a promotion; the timeline of a standby from its WAL receiver, and only without one (or
+ * without the right to see it) from the control file, where it is a lower bound that moves with the restart points.
+ */
+export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn() END,
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
+ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() END,
+ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn() END,
+ w.pid, w.status, w.received_tli,
+ CASE WHEN w.received_tli IS NULL AND pg_catalog.pg_is_in_recovery() THEN
+ (SELECT GREATEST(c.timeline_id, r.min_recovery_end_timeline)
+ FROM pg_catalog.pg_control_checkpoint() AS c CROSS JOIN pg_catalog.pg_control_recovery() AS r) END,
+ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END
+ FROM pg_catalog.pg_stat_get_wal_receiver() AS w`;
+
+/** What a connection proved about its node once and for all. */
+export interface NodeIdentity {
+  /** `server_version_num`, for example 150018. */
+  readonly serverVersion: number;
+  /** Null: the monitor role may not see it. */
+  readonly systemIdentifier: string | null;
+  /** Monotonic time (of this process) at which the postmaster started, by its own clock's uptime; null: not said. */
+  readonly startedAtMs: number | null;
+  /** False: the role cannot see the details of the WAL receiver. */
+  readonly seesReceiver: boolean;
+  /** The monitor role, quoted as in SQL. */
+  readonly role: string;
+}
+
+/** What one sample said. */
+export interface SampleFields {
+  readonly inRecovery: boolean;
+  /** Where the primary inserts; null on a standby. */
+  readonly insertLsn: Lsn | null;
+  /** What a standby replayed, and what it received by streaming; null on a primary, and where nothing was. */
+  readonly replayLsn: Lsn | null;
+  readonly receiveLsn: Lsn | null;
+  /** Null: not known. */
+  readonly timeline: number | null;
+  /** True while a WAL receiver streams; null: the role may not see it. False on a primary. */
+  readonly streaming: boolean | null;
+  readonly replayPaused: boolean;
+}
+
+const IDENTITY_COLUMNS = 5;
+const SAMPLE_COLUMNS = 10;
+const MS_PER_S = 1000;
+
+/** Reads the answer to {@link IDENTITY_SQL}, which came at `answeredAtMs`. Throws ProbeProtocolError. */
+export function decodeIdentity(rows: ProbeRows, answeredAtMs: number): NodeIdentity {
+  const row = onlyRow(rows, IDENTITY_COLUMNS);
+  const serverVersion = wholeNumber(row[0]);
+  if (serverVersion === null) {
+    throw new ProbeProtocolError('the node does not say its version');
+  }
+  const uptimeS = Number(row[2] ?? Number.NaN);
+  return {
+    serverVersion,
+    systemIdentifier: row[1] ?? null,
+    startedAtMs: Number.isFinite(uptimeS) ? answeredAtMs - Math.max(0, uptimeS) * MS_PER_S : null,
+    seesReceiver: row[3] === 't',
+    role: row[4] ?? 'the monitor role',
+  };
+}
+
+/** Reads the answer to {@link SAMPLE_SQL}. Throws ProbeProtocolError. */
+export function decodeSample(rows: ProbeRows): SampleFields {
+  const row = onlyRow(rows, SAMPLE_COLUMNS);
+  const inRecovery = truth(row[0]);
+  if (!inRecovery) {
+    const insertLsn = position(row[1]);
+    if (insertLsn === null) {
+      throw new ProbeProtocolError('a node out of recovery gives no WAL position');
+    }
+    return {
+      inRecovery,
+      insertLsn,
+      replayLsn: null,
+      receiveLsn: null,
+      timeline: typeof row[2] === 'string' ? timelineOfWalFile(row[2]) : null,
+      streaming: false,
+      replayPaused: false,
+    };
+  }
+  const hasReceiver = typeof row[5] === 'string';
+  const status = row[6] ?? null;
+  return {
+    inRecovery,
+    insertLsn: null,
+    replayLsn: position(row[3]),
+    receiveLsn: position(row[4]),
+    timeline: wholeNumber(row[7]) ?? wholeNumber(row[8]),
+    streaming: hasReceiver && status === null ? null : status === 'streaming',
+    replayPaused: row[9] === 't',
+  };
+}
+
+function onlyRow(rows: ProbeRows, columns: number): readonly (string | null)[] {
+  const row = rows[0];
+  if (rows.length !== 1 || row === undefined || row.length !== columns) {
+    throw new ProbeProtocolError(`expected one row of ${columns} columns, got ${rows.length} of ${row?.length ?? 0}`);
+  }
+  return row;
+}
+
+function truth(text: string | null | undefined): boolean {
+  if (text !== 't' && text !== 'f') {
+    throw new ProbeProtocolError('the node does not say whether it is in recovery');
+  }
+  return text === 't';
+}
+
+function position(text: string | null | undefined): Lsn | null {
+  if (text === null || text === undefined) {
+    return null;
+  }
+  const lsn = parseLsn(text);
+  if (lsn === null) {
+    throw new ProbeProtocolError('a WAL position is not one');
+  }
+  return lsn;
+}
+
+function wholeNumber(text: string | null | undefined): number | null {
+  return typeof text === 'string' && /^\d{1,10}$/.test(text) ? Number(text) : null;
+}

@@ -1,0 +1,52 @@
+import type { Pool } from '../backend/pool.js';
+import type { ClusterView } from '../cluster/view.js';
+import type { Logger } from '../log.js';
+import type { Counters } from '../metrics/counters.js';
+import type { RouteIntent } from '../routing/router.js';
+import type { NodeName } from '../util/brand.js';
+import type { Clock } from '../util/clock.js';
+import type { Greetings } from './greetings.js';
+import type { Hold } from './hold.js';
+import type { SessionRegistry } from './registry.js';
+
+/** Limits that sessions keep to; from the configuration, and replaced as a whole when it is reloaded. */
+export interface SessionLimits {
+  readonly inspectBytes: number;
+  readonly messageBytes: number;
+  readonly preparedStatements: number;
+  readonly holdTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly rebalance: 'off' | 'stale';
+}
+
+/** Whether units may start on the primary. Closed from the announcement of a promotion until its release. */
+export interface PrimaryGate {
+  readonly isOpen: boolean;
+  /** One sentence for people; empty while open. */
+  readonly reason: string;
+  /** The cluster is changing, or changed at or after the given monotonic time. */
+  hasChangedSince(sinceMs: number): boolean;
+}
+
+/** Everything a session is given. It knows no DCS, no prober and no configuration file. */
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  readonly pool: Pool;
+  readonly registry: SessionRegistry;
+  readonly greetings: Greetings;
+  readonly gate: PrimaryGate;
+  readonly primaryHold: Hold;
+  readonly standbyHold: Hold;
+  limits: SessionLimits;
+  /** The newest picture of the cluster. */
+  view(): ClusterView;
+  /** A backend of the node failed: look at it now. */
+  suspect(node: NodeName): void;
+  /** The node was not fit for its role at some time since then. */
+  wasInTroubleSince(node: NodeName, sinceMs: number): boolean;
+}
+
+/** What a listener, narrowed by its client, asks of the router. */
+export type SessionIntent = RouteIntent;

@@ -1,0 +1,70 @@
+import type { NodeName } from '../util/brand.js';
+import { isSameKey } from './cancel-key.js';
+import type { CloseReason } from './close-reason.js';
+import type { Session } from './session.js';
+
+/** All sessions of this process: who they are, where they are, and what their cancel keys are. */
+export class SessionRegistry {
+  readonly #sessions = new Map<number, Session>();
+  readonly #byProcessId = new Map<number, Session>();
+  readonly #loads = new Map<NodeName, number>();
+  readonly #onRemoved: (session: Session, reason: CloseReason) => void;
+  #nextId = 1;
+
+  /** `onRemoved` is called behind every session that ends. */
+  constructor(onRemoved: (session: Session, reason: CloseReason) => void) {
+    this.#onRemoved = onRemoved;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  nextId(): number {
+    return this.#nextId++;
+  }
+
+  isProcessIdTaken(processId: number): boolean {
+    return this.#byProcessId.has(processId);
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.id, session);
+    this.#byProcessId.set(session.identity.cancelKey.processId, session);
+  }
+
+  remove(session: Session, reason: CloseReason): void {
+    if (!this.#sessions.delete(session.id)) return;
+    this.#byProcessId.delete(session.identity.cancelKey.processId);
+    this.#onRemoved(session, reason);
+  }
+
+  attached(node: NodeName): void {
+    this.#loads.set(node, this.load(node) + 1);
+  }
+
+  detached(node: NodeName): void {
+    this.#loads.set(node, Math.max(0, this.load(node) - 1));
+  }
+
+  /** How many sessions are attached to the node. */
+  load(node: NodeName): number {
+    return this.#loads.get(node) ?? 0;
+  }
+
+  /** The session that was given this key; null when there is none. Takes as long for a wrong key as for a right one. */
+  findByCancelKey(processId: number, key: Buffer): Session | null {
+    const session = this.#byProcessId.get(processId);
+    if (session === undefined) return null;
+    return isSameKey(session.identity.cancelKey.key, key) ? session : null;
+  }
+
+  /** Lets every session think again about where it is. */
+  reconsider(): void {
+    for (const session of [...this.#sessions.values()]) session.reconsider();
+  }
+}
