@@ -43,6 +43,8 @@ export interface OpenListener {
   readonly route: string;
   readonly host: string;
   readonly port: number;
+  /** What it asks of the router now. */
+  readonly intent: SessionIntent;
 }
 
 export interface AppParts {
@@ -69,7 +71,7 @@ export class App {
   readonly #greetings = new Greetings();
   readonly #monitorQuery: MonitorQuery;
   readonly #doors = new Map<string, Door>();
-  readonly #listeners: { readonly config: ListenerConfig; readonly listener: Listener }[] = [];
+  readonly #listeners: { readonly config: ListenerConfig; readonly door: Door; readonly listener: Listener }[] = [];
   #isStopping = false;
   #isClosed = false;
 
@@ -159,11 +161,12 @@ export class App {
   }
 
   get listeners(): readonly OpenListener[] {
-    return this.#listeners.map(({ config, listener }) => ({
+    return this.#listeners.map(({ config, door, listener }) => ({
       name: config.name,
       route: config.route,
       host: config.address.host,
       port: listener.port,
+      intent: door.intent,
     }));
   }
 
@@ -193,7 +196,7 @@ export class App {
             } else new Startup(wire, door, this.#keeper, clientCollectTable(this.config.limits.inspectBytes));
           },
         );
-        this.#listeners.push({ config, listener });
+        this.#listeners.push({ config, door, listener });
         this.logger.info(
           { listener: config.name, route: config.route, address: config.address.host, port: listener.port },
           'listening',
@@ -231,6 +234,7 @@ export class App {
     }
     if ('level' in this.logger) this.logger.level = config.log.level;
     this.#greetings.clear();
+    this.counters.configReloads.add('applied');
     return diff;
   }
 

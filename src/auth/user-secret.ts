@@ -26,7 +26,7 @@ export class PlainSecret {
 }
 
 /** `md5` and 32 hexadecimal digits. */
-export class Md5Secret {
+class Md5Secret {
   readonly kind = 'md5';
   readonly #credentials: Md5Credentials;
 
@@ -44,7 +44,7 @@ export class Md5Secret {
 }
 
 /** A SCRAM verifier as PostgreSQL stores it. */
-export class ScramSecret {
+class ScramSecret {
   readonly kind = 'scram';
   readonly #verifier: ScramVerifier;
 

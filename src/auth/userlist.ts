@@ -1,7 +1,7 @@
 import { parseSecret } from './user-secret.js';
 
 /** One user of a userlist.txt. `secret` is private: the entry shows its name only. */
-export class UserlistEntry {
+class UserlistEntry {
   readonly name: string;
   readonly #secret: string;
 
@@ -15,7 +15,7 @@ export class UserlistEntry {
   }
 }
 
-export interface UserlistProblem {
+interface UserlistProblem {
   /** Counted from 1. */
   readonly line: number;
   readonly message: string;

@@ -70,6 +70,7 @@ function reload(app: App, path: string, logger: AdjustableLogger): void {
     const diff = app.reload(config);
     logger.info({ applied: diff.live, needsRestart: diff.restart }, 'configuration read again');
   } catch (error) {
+    app.counters.configReloads.add('refused');
     logger.error(
       { problems: error instanceof ConfigError ? error.problems.map(formatProblem) : messageOf(error) },
       'configuration refused; the old one stays',

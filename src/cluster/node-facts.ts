@@ -175,7 +175,9 @@ export class NodeFacts {
     this.#failure = null;
     this.#failuresInRow = 0;
     this.#lag = this.#lagOf(sample, ticks, nowMs);
-    this.#caughtUpAtMs = laterOf(this.#caughtUpAtMs, this.#lag.tick?.sentAtMs ?? null);
+    // Not behind the newest tick is not behind at all, also while there is no primary to give a newer one.
+    const caughtUpAtMs = this.#lag.ms === 0 ? nowMs : (this.#lag.tick?.sentAtMs ?? null);
+    this.#caughtUpAtMs = laterOf(this.#caughtUpAtMs, caughtUpAtMs);
     const { newest, source } = ticks;
     this.#health = healthAfterSample(
       wasDemoted ? initialHealth(nowMs) : this.#health,

@@ -16,7 +16,7 @@ import {
   parseJson,
   parseJsonObject,
   readBoolean,
-  readInteger,
+  readLsn,
   readNumber,
   readTimestamp,
 } from './patroni-values.js';
@@ -276,8 +276,8 @@ function decodeHistory(key: RawKey): DecodedKey {
 function historyEntry(line: unknown): HistoryEntry | null {
   const fields: readonly unknown[] = Array.isArray(line) ? line : [];
   const timeline = readNumber(fields[0], 1, TIMELINE_MAX);
-  const lsn = readInteger(fields[1]);
-  if (timeline === null || lsn === null || lsn < 0n) {
+  const lsn = readLsn(fields[1]);
+  if (timeline === null || lsn === null) {
     return null;
   }
   const reason = fields[2];
@@ -302,12 +302,12 @@ function decodeInitialize(key: RawKey): DecodedKey {
 function decodeStatus(key: RawKey): DecodedKey {
   const parsed = parseJson(key.value);
   const value = parsed.ok && isJsonObject(parsed.value) ? parsed.value['optime'] : parsed.ok ? parsed.value : undefined;
-  const optime = readInteger(value);
+  const optime = readLsn(value);
   const problems = optime === null ? [parsed.ok ? 'optime: not a WAL position' : parsed.why] : [];
   return decoded(key, { kind: 'status', optime }, problems);
 }
 
 function decodeOldOptime(key: RawKey): DecodedKey {
-  const optime = readInteger(key.value);
+  const optime = readLsn(key.value);
   return decoded(key, { kind: 'old-optime', optime }, optime === null ? ['not a WAL position'] : []);
 }

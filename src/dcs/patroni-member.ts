@@ -8,6 +8,7 @@ import {
   isTruthy,
   parseJsonObject,
   readInteger,
+  readLsn,
   readNumber,
 } from './patroni-values.js';
 
@@ -171,10 +172,9 @@ function lsnOf(fields: JsonObject, field: string, problems: string[]): Lsn | nul
   if (value === undefined || value === null) {
     return null;
   }
-  const lsn = readInteger(value);
-  if (lsn === null || lsn < 0n) {
+  const lsn = readLsn(value);
+  if (lsn === null) {
     problems.push(`${field}: not a WAL position`);
-    return null;
   }
   return lsn;
 }

@@ -8,10 +8,15 @@ export type ReadResult<T> = { readonly ok: true; readonly value: T } | { readonl
 
 /** From so many digits on an integer may not fit into a double; such ones are kept as text. */
 const EXACT_DIGITS = 15;
-/** A whole string, or a number: strings are matched so that the digits in them are left alone. */
-const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
+/**
+ * A whole string, or a number: strings are matched so that the digits in them are left alone. The closing quote may be missing,
+ * so that a string without end is scanned once and not again from each quote in it.
+ */
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
 const LONG_INTEGER = /^-?\d{16,}$/;
-const INTEGER = /^\s*[+-]?\d+\s*$/;
+/** Up to 64 bits. */
+const INTEGER = /^\s*[+-]?\d{1,20}\s*$/;
+const LSN_MAX = 0xffff_ffff_ffff_ffffn;
 
 /**
  * `JSON.parse`, but integers of more than 15 digits come out as their digits in a string, since a double would round them (WAL
@@ -42,7 +47,7 @@ export function parseJsonObject(text: string): ReadResult<JsonObject> {
   return isJsonObject(parsed.value) ? { ok: true, value: parsed.value } : { ok: false, why: 'not a JSON object' };
 }
 
-/** An integer of any size, given as a number or as digits; null for everything else. */
+/** An integer of up to 64 bits, given as a number or as digits; null for everything else. */
 export function readInteger(value: unknown): bigint | null {
   if (typeof value === 'number') {
     return Number.isInteger(value) && Math.abs(value) < 10 ** EXACT_DIGITS ? BigInt(value) : null;
@@ -54,6 +59,12 @@ export function readInteger(value: unknown): bigint | null {
 export function readNumber(value: unknown, min: number, max: number): number | null {
   const integer = readInteger(value);
   return integer !== null && integer >= BigInt(min) && integer <= BigInt(max) ? Number(integer) : null;
+}
+
+/** A WAL position as a number of bytes; null for everything else. */
+export function readLsn(value: unknown): bigint | null {
+  const lsn = readInteger(value);
+  return lsn !== null && lsn >= 0n && lsn <= LSN_MAX ? lsn : null;
 }
 
 /** A boolean as Patroni's `parse_bool` reads it: on/true/yes/1 and off/false/no/0 in any case; null for everything else. */

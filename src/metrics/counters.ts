@@ -1,16 +1,29 @@
-/** A number that only grows, split by one label with a closed set of values. */
+/** What is counted under the label of everything that has none of its own. */
+export const OTHER_LABEL = 'other';
+/** Most values of one label; what comes after them is counted as {@link OTHER_LABEL}. */
+const LABELS_MAX = 200;
+/** What an error code, a SQLSTATE or a reason looks like. */
+const LABEL_PATTERN = /^\w{1,64}$/;
+
+/**
+ * A number that only grows, split by one label with a closed set of values. Some labels are SQLSTATEs that a node said: garbage, and
+ * more values than anybody can look at, are counted together, so that no peer can make the metrics grow.
+ */
 export class LabelledCounter<Label extends string> {
-  readonly #values = new Map<Label, number>();
+  readonly #values = new Map<Label | typeof OTHER_LABEL, number>();
 
   add(label: Label, by = 1): void {
-    this.#values.set(label, (this.#values.get(label) ?? 0) + by);
+    const value = this.#values.get(label);
+    if (value !== undefined) this.#values.set(label, value + by);
+    else if (this.#values.size < LABELS_MAX && LABEL_PATTERN.test(label)) this.#values.set(label, by);
+    else this.#values.set(OTHER_LABEL, this.get(OTHER_LABEL) + by);
   }
 
-  get(label: Label): number {
+  get(label: Label | typeof OTHER_LABEL): number {
     return this.#values.get(label) ?? 0;
   }
 
-  entries(): IterableIterator<[Label, number]> {
+  entries(): IterableIterator<[Label | typeof OTHER_LABEL, number]> {
     return this.#values.entries();
   }
 }
@@ -87,4 +100,6 @@ export class Counters {
   readonly cancels = new LabelledCounter<string>();
   leaderChanges = 0;
   drains = 0;
+  /** Readings of the configuration while the program runs, by outcome (`applied`, `refused`). */
+  readonly configReloads = new LabelledCounter<string>();
 }

@@ -36,7 +36,7 @@ export interface LagQuestion {
   /** The timeline the standby is on; null: unknown. */
   readonly timeline: number | null;
   readonly nowMs: number;
-  /** `sentAtMs` of the newest tick, of any ring, that the standby was ever caught up to; null: of none. */
+  /** When the standby was last known to have all that the primary had, by the ticks of any ring; null: never. */
   readonly caughtUpAtMs: number | null;
 }
 

@@ -10,12 +10,10 @@ export const CloseReason = {
   /** The backend was lost inside a transaction, or in the middle of a message. */
   BackendLost: 'backend_lost',
   CannotMove: 'cannot_move',
-  NoPrimary: 'no_primary',
-  NoStandby: 'no_standby',
+  /** The log-in waited for a node in vain. */
+  NoNode: 'no_node',
   BackendRefused: 'backend_refused',
-  ReplayFailed: 'replay_failed',
   Drained: 'drained',
   Shutdown: 'shutdown',
-  Killed: 'killed',
 } as const;
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];

@@ -1,82 +1,52 @@
 import type { Backend } from '../backend/backend.js';
-import { NodeError } from '../backend/node-error.js';
-import type { BackendRequest, PoolTicket } from '../backend/pool.js';
 import { SwitchyardError } from '../errors.js';
 import type { Wire } from '../net/wire.js';
 import { authenticationOk, backendKeyData, readyForQuery } from '../protocol/backend-messages.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
+import type { CollectTable } from '../protocol/frame-scanner.js';
 import { Admission } from '../relay/relay.js';
 import type { Loss, Relay, RelayOwner } from '../relay/relay.js';
 import { StreamRelay } from '../relay/stream-relay.js';
-import type { CollectTable } from '../protocol/frame-scanner.js';
-import { route } from '../routing/router.js';
-import type { RouteDecision } from '../routing/router.js';
 import { PinReason } from '../sql/pin-reason.js';
 import type { NodeName } from '../util/brand.js';
-import type { ClockTimer } from '../util/clock.js';
 import { ClientParameters } from './client-parameters.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext, SessionIntent } from './context.js';
 import { forwardCancel } from './forward-cancel.js';
-import type { HoldTicket } from './hold.js';
 import type { SessionIdentity } from './identity.js';
+import { LossJudge } from './loss-judge.js';
 import { errorOf, fatalOf, judgeLoss } from './loss.js';
+import { mustLeave } from './must-leave.js';
+import { Seeker } from './seeker.js';
+import type { NodeDecision, SeekerOwner } from './seeker.js';
 import { SessionState } from './session-state.js';
 import type { TextFacts } from './session-state.js';
+import { Wait } from './wait.js';
 
-/** What a session waits for. */
-export const Wait = {
-  /** For a node that can take the unit. */
-  Hold: 'hold',
-  /** For a backend of the pool. */
-  Backend: 'backend',
-  /** For the end of the units before this one. */
-  Boundary: 'boundary',
-  /** To see whether a backend was ended by an administrator or by a change of the cluster. */
-  Judgement: 'judgement',
-  /** For the next try at a node that refused. */
-  Retry: 'retry',
-} as const;
-export type Wait = (typeof Wait)[keyof typeof Wait];
-
-/** How long a lost backend is looked at before its end is taken for an administrator's will. */
-const JUDGEMENT_MS = 1_000;
-/** Between two tries at a node that refuses though the view says that it is fit. */
-const RETRY_MS = 100;
-
-type Target = 'primary' | 'standby';
-
-/** One client from log-in to close. */
-export class Session implements RelayOwner {
+/** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
+export class Session implements RelayOwner, SeekerOwner {
   readonly id: number;
   readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
   readonly startedAtMs: number;
   readonly state: SessionState;
+  readonly relay: Relay;
   readonly #context: SessionContext;
-  readonly #relay: Relay;
+  readonly #seeker: Seeker;
+  readonly #judge: LossJudge;
   readonly #parameters: ClientParameters;
   readonly #facts: () => TextFacts;
-  /** Where the attached backend is, and as what it was chosen; of the last one while detached. */
-  #node: NodeName | null = null;
-  #target: Target | null = null;
-  #countedAt: NodeName | null = null;
-  #wait: Wait | null = null;
-  #waitReason = '';
-  /** Since when the unit that waits has been held; kept until it is admitted, over all tries. */
-  #heldSinceMs: number | null = null;
-  #holdTicket: HoldTicket | null = null;
-  #poolTicket: PoolTicket | null = null;
-  #timer: ClockTimer | null = null;
+  /** Where the last attached backend was. */
+  #lastNode: NodeName | null = null;
   #isGreeted = false;
   #isClosed = false;
   /** The client has ended its sending side. */
   #isClientEnding = false;
-  #undecidedLoss: Loss | null = null;
   /** Set while a shutdown or a drain waits for the next boundary. */
-  #endAtBoundary: { readonly error: SwitchyardError; readonly reason: CloseReason } | null = null;
+  #ending: { readonly reason: CloseReason; readonly error: SwitchyardError } | null = null;
 
+  /** `rest`: bytes of the client that were read behind its log-in. */
   constructor(
     id: number,
     identity: SessionIdentity,
@@ -99,21 +69,25 @@ export class Session implements RelayOwner {
       escapesInStrings: this.#parameters.get('standard_conforming_strings') === 'off',
       isInTransaction: this.isInTransaction,
     });
-    this.#relay = new StreamRelay(wire, rest, this, collect, context.limits.messageBytes, context.counters);
+    this.relay = new StreamRelay(wire, rest, this, collect, context.limits.messageBytes, context.counters);
+    this.#seeker = new Seeker(this, context);
+    this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settleLoss(loss, isClusterChanging));
   }
 
   // ---- what others see
 
-  get node(): NodeName | null {
-    return this.#relay.backend === null ? null : this.#node;
-  }
-
-  get target(): Target | null {
-    return this.#relay.backend === null ? null : this.#target;
-  }
-
   get backend(): Backend | null {
-    return this.#relay.backend;
+    return this.relay.backend;
+  }
+
+  /** Where it is attached now. */
+  get node(): NodeName | null {
+    return this.relay.backend?.identity.node ?? null;
+  }
+
+  /** As what that node was chosen. */
+  get target(): 'primary' | 'standby' | null {
+    return this.relay.backend === null ? null : this.#seeker.target;
   }
 
   get isClosed(): boolean {
@@ -121,20 +95,20 @@ export class Session implements RelayOwner {
   }
 
   get isInTransaction(): boolean {
-    const backend = this.#relay.backend;
+    const backend = this.relay.backend;
     return backend !== null && backend.transactionStatus !== TransactionStatus.Idle;
   }
 
   get isAtBoundary(): boolean {
-    return this.#relay.isAtBoundary;
+    return this.relay.isAtBoundary;
   }
 
   get wait(): Wait | null {
-    return this.#wait;
+    return this.#seeker.wait;
   }
 
   get waitReason(): string {
-    return this.#waitReason;
+    return this.#seeker.waitReason;
   }
 
   /** Why it cannot change its backend now; null when it can, or could at its next boundary. */
@@ -147,9 +121,8 @@ export class Session implements RelayOwner {
   /** Greets the client, with a backend when nothing is known yet of what a node would say. */
   open(): void {
     const greeting = this.identity.isReplication ? null : this.#context.greetings.get(this.#greetingKey());
-    if (greeting === null) {
-      if (this.#admit() === Admission.Go) this.#greet(new Map());
-    } else this.#greet(greeting);
+    if (greeting === null) this.#seeker.admit();
+    else this.#greet(greeting);
   }
 
   /** Tells the client why, if there is a reason to, and ends. */
@@ -159,36 +132,40 @@ export class Session implements RelayOwner {
 
   /** Ends the session at its next boundary, or now if it is at one. */
   endAtBoundary(reason: CloseReason, error: SwitchyardError): void {
-    if (this.#relay.isAtBoundary && !this.state.mayBeginTransaction) this.end(reason, error);
-    else this.#endAtBoundary = { reason, error };
+    if (this.relay.isAtBoundary) this.end(reason, error);
+    else {
+      this.#ending = { reason, error };
+      this.relay.askAtUnit = true;
+    }
   }
 
   /** The picture of the cluster has changed: think again at the next unit, and leave at once what must be left. */
   reconsider(): void {
     if (this.#isClosed) return;
-    this.#relay.askAtUnit = true;
-    if (this.#undecidedLoss !== null) this.#judge(false);
-    const backend = this.#relay.backend;
+    this.relay.askAtUnit = true;
+    this.#judge.look();
+    const backend = this.relay.backend;
     if (backend === null) return;
-    const why = this.#mustLeave(backend.identity.node);
-    if (why !== null) this.#relay.cut(new SwitchyardError('session_cannot_move', why));
+    const why = mustLeave(this.#context.view(), backend.identity.node, this.#seeker.target);
+    if (why !== null) this.relay.cut(new SwitchyardError('session_cannot_move', why));
   }
 
   /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
   leaveIfIdle(node: NodeName): void {
-    if (this.#relay.backend?.identity.node !== node || !this.#relay.isAtBoundary) return;
-    if (this.state.pinReason === null) this.#giveBack('drain');
+    if (this.node === node && this.relay.isAtBoundary && this.state.pinReason === null) this.#seeker.giveBack('drain');
   }
 
   /** The client of this session asked to cancel what it is doing. */
   cancel(): void {
     const { counters, logger, limits } = this.#context;
-    const backend = this.#relay.backend;
-    if (this.#wait === Wait.Hold || this.#wait === Wait.Retry || (this.#wait === Wait.Backend && this.#isGreeted)) {
+    const backend = this.relay.backend;
+    const { wait } = this.#seeker;
+    if (this.#isGreeted && (wait === Wait.Hold || wait === Wait.Retry || wait === Wait.Backend)) {
       counters.cancels.add('held');
-      this.#stopWaiting();
-      this.#reject(new SwitchyardError('query_canceled', 'canceling statement due to user request'));
-    } else if (backend !== null && !this.#relay.isQuiet) {
+      this.#seeker.stopWaiting();
+      this.#seeker.leaveHold();
+      this.onRejected(new SwitchyardError('query_canceled', 'canceling statement due to user request'), false);
+    } else if (backend !== null && !this.relay.isQuiet) {
       forwardCancel(backend, limits.connectTimeoutMs).then(
         () => counters.cancels.add('forwarded'),
         (error: unknown) => {
@@ -202,7 +179,10 @@ export class Session implements RelayOwner {
   // ---- RelayOwner: the client
 
   onUnitStart(): Admission {
-    return this.#admit();
+    const ending = this.#ending;
+    if (ending === null || !this.relay.isAtBoundary) return this.#seeker.admit();
+    this.#seeker.later(() => this.end(ending.reason, ending.error));
+    return Admission.Wait;
   }
 
   onClientFrame(type: number, buffer: Buffer, start: number, end: number): void {
@@ -219,7 +199,7 @@ export class Session implements RelayOwner {
 
   onClientEnd(): void {
     this.#isClientEnding = true;
-    if (this.#relay.isQuiet || this.#relay.isWaiting) this.#close(CloseReason.ClientGone, null);
+    if (this.relay.isQuiet || this.relay.isWaiting) this.#close(CloseReason.ClientGone, null);
   }
 
   onClientClose(): void {
@@ -243,33 +223,31 @@ export class Session implements RelayOwner {
 
   onBackendError(fields: ErrorFields): void {
     this.state.failed();
-    if (fields.sqlState !== '25006' || this.#target !== 'primary') return;
-    // A user may have asked for a read-only transaction; a primary that became read-only is told by its recovery.
-    if (fields.message.includes('during recovery')) this.#context.counters.wrongRoleErrors += 1;
+    // A user may have asked for a read-only transaction; a primary that went read-only would speak of recovery.
+    const isWrongRole =
+      fields.sqlState === '25006' && this.#seeker.target === 'primary' && fields.message.includes('recovery');
+    if (isWrongRole) this.#context.counters.wrongRoleErrors += 1;
   }
 
   onUnitEnd(): void {
-    this.#context.counters.units.add(this.#target ?? 'primary');
-    this.state.ended(this.#relay.backend?.transactionStatus ?? TransactionStatus.Idle);
+    this.#context.counters.units.add(this.#seeker.target);
+    this.state.ended(this.relay.backend?.transactionStatus ?? TransactionStatus.Idle);
   }
 
   onQuiet(): void {
     this.state.settle();
     if (this.#isClientEnding) this.#close(CloseReason.ClientGone, null);
-    else if (this.#endAtBoundary !== null && this.#relay.isAtBoundary) {
-      this.end(this.#endAtBoundary.reason, this.#endAtBoundary.error);
-    } else if (this.#wait === Wait.Boundary) {
-      this.#stopWaiting();
-      this.#relay.resume();
+    else if (this.#ending !== null && this.relay.isAtBoundary) this.end(this.#ending.reason, this.#ending.error);
+    else if (this.#seeker.wait === Wait.Boundary) {
+      this.#seeker.stopWaiting();
+      this.relay.resume();
     }
   }
 
   onReplayError(fields: ErrorFields): void {
     // A statement that cannot be prepared here will be missed by the client when it uses it, as after any DDL.
-    this.#context.logger.info(
-      { session: this.id, node: this.#node, sqlState: fields.sqlState },
-      'a replayed message failed',
-    );
+    const { logger } = this.#context;
+    logger.info({ session: this.id, node: this.node, sqlState: fields.sqlState }, 'a replayed message failed');
   }
 
   onReplayDone(): void {
@@ -277,303 +255,70 @@ export class Session implements RelayOwner {
   }
 
   onBackendLost(loss: Loss): void {
-    const { pool, clock, logger } = this.#context;
     const node = loss.backend.identity.node;
-    this.#countAt(null);
-    pool.release(loss.backend, 'lost');
+    this.#seeker.lost(loss.backend);
     if (this.#isClosed) return;
-    this.#context.suspect(node);
-    logger.debug(
+    this.#context.logger.debug(
       { session: this.id, node, farewell: loss.farewell?.sqlState, error: loss.error?.message },
       'backend lost',
     );
-    this.#undecidedLoss = loss;
-    const isOwnCut = loss.error instanceof SwitchyardError;
-    if (isOwnCut || !this.#judge(false)) {
-      if (isOwnCut) this.#settleLoss(loss, true);
-      else {
-        this.#waitFor(Wait.Judgement, 'the node ended the connection');
-        this.#timer = clock.setTimer(JUDGEMENT_MS, () => this.#judge(true));
-      }
-    }
-  }
-
-  // ---- admission
-
-  #admit(): Admission {
-    if (this.#isClosed || this.#wait !== null) return Admission.Wait;
-    const backend = this.#relay.backend;
-    if (backend !== null) {
-      if (!this.#relay.isQuiet) {
-        this.#waitFor(Wait.Boundary, 'earlier units have not ended');
-        return Admission.Wait;
-      }
-      if (this.isInTransaction) return Admission.Go;
-    }
-    if (this.#endAtBoundary !== null) {
-      const { reason, error } = this.#endAtBoundary;
-      // Not from inside the relay: it is in the middle of the client's input.
-      queueMicrotask(() => this.end(reason, error));
-      return Admission.Wait;
-    }
-    const decision = this.#decide(backend?.identity.node ?? null);
-    switch (decision.kind) {
-      case 'node':
-        if (backend?.identity.node === decision.node) return this.#stay(decision.target);
-        return backend === null ? this.#acquire(decision) : this.#move(decision);
-      case 'hold':
-        return this.#holdFor(decision.reason, decision.message);
-      case 'error':
-      default:
-        this.#later(() =>
-          this.#reject(new SwitchyardError(decision.code, decision.message, { detail: decision.detail })),
-        );
-        return Admission.Wait;
-    }
-  }
-
-  /** `current`: the node that the session is on, or has got a backend of. */
-  #decide(current: NodeName | null): RouteDecision {
-    const { gate, registry, limits } = this.#context;
-    const decision = route(this.#context.view(), this.intent, {
-      current,
-      load: (node) => registry.load(node),
-      rebalance: limits.rebalance,
-    });
-    if (decision.kind === 'node' && decision.target === 'primary' && !gate.isOpen) {
-      return { kind: 'hold', reason: 'promotion', message: gate.reason };
-    }
-    return decision;
-  }
-
-  #stay(target: Target): Admission {
-    this.#target = target;
-    this.#relay.askAtUnit = false;
-    this.#admitted();
-    return Admission.Go;
-  }
-
-  /** The router wants the session elsewhere, and it is at a boundary. */
-  #move(decision: RouteDecision & { kind: 'node' }): Admission {
-    const pin = this.state.pinReason;
-    if (pin !== null) {
-      // Whatever is not wrong here may stay: what must be left at once was cut when the view changed.
-      this.#context.logger.debug({ session: this.id, node: this.#node, pin }, 'session stays because it is pinned');
-      this.#relay.askAtUnit = false;
-      this.#admitted();
-      return Admission.Go;
-    }
-    this.#giveBack('move');
-    return this.#acquire(decision);
-  }
-
-  #acquire(decision: RouteDecision & { kind: 'node' }): Admission {
-    const request = this.#request(decision);
-    if (request === null) return this.#holdFor('node_unknown', `node ${decision.node} has left the cluster`);
-    this.#waitFor(Wait.Backend, `a backend on ${decision.node}`);
-    this.#countAt(decision.node);
-    this.#poolTicket = this.#context.pool.acquire(request, (error, backend) => {
-      this.#poolTicket = null;
-      this.#stopWaiting();
-      if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision.node);
-      else this.#onBackend(backend, decision);
-    });
-    return Admission.Wait;
-  }
-
-  #request(decision: RouteDecision & { kind: 'node' }): BackendRequest | null {
-    const view = this.#context.view();
-    const node = view.nodes.get(decision.node);
-    if (node === undefined) return null;
-    const isPrimary = decision.target === 'primary';
-    return {
-      node: node.name,
-      host: node.host,
-      port: node.port,
-      user: this.identity.user,
-      database: this.identity.database,
-      parameters: this.identity.parameters,
-      startupKey: this.identity.startupKey,
-      isReplication: this.identity.isReplication,
-      credentials: this.identity.credentials,
-      proof: isPrimary ? { systemIdentifier: view.systemIdentifier, timelineMin: view.highestTimeline } : null,
-    };
-  }
-
-  #onBackend(backend: Backend, decision: RouteDecision & { kind: 'node' }): void {
-    const { pool, counters, logger } = this.#context;
-    // The world may have moved while the backend was made.
-    const now = this.#decide(decision.node);
-    if (this.#isClosed || now.kind !== 'node' || now.node !== backend.identity.node || now.target !== decision.target) {
-      pool.release(backend, 'not_wanted');
-      this.#countAt(null);
-      if (!this.#isClosed) this.#retry();
+    if (loss.error instanceof SwitchyardError) {
+      // We cut it ourselves, because the cluster changed.
+      this.#settleLoss(loss, true);
       return;
     }
-    const before = this.#node;
-    this.#node = backend.identity.node;
-    this.#target = decision.target;
-    const replay = this.state.replay();
-    this.#relay.attach(backend, replay);
-    this.#relay.askAtUnit = false;
-    if (before !== null && before !== this.#node) {
+    this.#context.suspect(node);
+    this.#judge.take(loss);
+    if (this.#judge.isUndecided) this.#seeker.waitFor(Wait.Judgement, 'the node ended the connection');
+  }
+
+  // ---- SeekerOwner
+
+  onBackend(backend: Backend, decision: NodeDecision): void {
+    const { counters, logger } = this.#context;
+    const from = this.#lastNode;
+    this.#lastNode = decision.node;
+    const replay = this.#isGreeted ? this.state.replay() : null;
+    this.relay.attach(backend, replay);
+    this.relay.askAtUnit = this.#ending !== null;
+    if (from !== null && from !== decision.node) {
       counters.moves.add(decision.reason);
-      logger.debug({ session: this.id, from: before, to: this.#node, reason: decision.reason }, 'session moved');
+      logger.debug({ session: this.id, from, to: decision.node, reason: decision.reason }, 'session moved');
     }
-    this.#admitted();
-    if (this.#isGreeted) {
-      if (replay === null) this.#tellParameters();
-      this.#relay.resume();
-    } else this.#greet(backend.parameters);
+    if (!this.#isGreeted) {
+      this.#greet(backend.parameters);
+      return;
+    }
+    if (replay === null) this.#tellParameters();
+    this.relay.resume();
   }
 
-  #onRefused(error: Error, node: NodeName): void {
-    this.#countAt(null);
+  onRetry(): void {
     if (this.#isClosed) return;
-    const { clock, limits, suspect } = this.#context;
-    const isWakingUp = isPassing(error, this.#heldSinceMs !== null);
-    if (isWakingUp) {
-      suspect(node);
-      this.#heldSinceMs ??= clock.nowMs();
-      if (clock.nowMs() - this.#heldSinceMs < limits.holdTimeoutMs) {
-        this.#leaveTicket();
-        this.#waitFor(Wait.Retry, `node ${node} refused: ${error.message}`);
-        this.#timer = clock.setTimer(RETRY_MS, () => {
-          this.#stopWaiting();
-          this.#retry();
-        });
-        return;
-      }
+    if (!this.#isGreeted) {
+      this.#seeker.admit();
+      return;
     }
-    this.#leaveHold();
-    const endsSession = error instanceof NodeError && /^(28|3D|0A)/.test(error.sqlState);
-    if (endsSession || !this.#isGreeted) this.#close(CloseReason.BackendRefused, fatalOf(error));
-    else this.#reject(error);
+    this.relay.resume();
+    // No unit asked: the client's input had only been stopped for an earlier one.
+    if (!this.relay.isWaiting) this.#seeker.leaveHold();
   }
 
-  // ---- holding
-
-  #holdFor(reason: string, message: string): Admission {
-    const { clock, counters, logger } = this.#context;
-    const nowMs = clock.nowMs();
-    const isNew = this.#heldSinceMs === null;
-    this.#heldSinceMs ??= nowMs;
-    this.#leaveTicket();
-    const hold = this.intent.route === 'primary' ? this.#context.primaryHold : this.#context.standbyHold;
-    this.#holdTicket = hold.enter({
-      sinceMs: this.#heldSinceMs,
-      onRelease: () => {
-        this.#wait = null;
-        this.#retry();
-      },
-      onExpire: () => {
-        this.#stopWaiting();
-        counters.holdTimeouts.add(reason);
-        const code = this.intent.route === 'primary' ? 'no_primary' : 'no_standby';
-        this.#reject(new SwitchyardError(code, message, { hint: 'The session stays open; try again later.' }));
-      },
-    });
-    if (this.#holdTicket === null) {
-      this.#later(() =>
-        this.#reject(new SwitchyardError('too_many_held', `too many sessions wait already: ${message}`)),
-      );
-      return Admission.Wait;
-    }
-    if (isNew) {
-      counters.holds.add(reason);
-      logger.debug({ session: this.id, reason, why: message }, 'unit held');
-    }
-    this.#waitFor(Wait.Hold, message);
-    return Admission.Wait;
-  }
-
-  /** Tries to admit the waiting unit, or the greeting, again. */
-  #retry(): void {
+  onRejected(error: Error, isFinal: boolean): void {
     if (this.#isClosed) return;
-    if (this.#isGreeted) {
-      this.#relay.resume();
-      // Nothing waits any more: the client's input had only been stopped for an earlier unit.
-      if (!this.#relay.isWaiting) this.#leaveHold();
-    } else if (this.#admit() === Admission.Go) this.#greet(new Map());
-  }
-
-  /** The unit has its node: it waits no more. */
-  #admitted(): void {
-    const { clock, counters } = this.#context;
-    if (this.#heldSinceMs !== null) counters.holdDuration.observeMs(clock.nowMs() - this.#heldSinceMs);
-    this.#leaveHold();
-  }
-
-  #leaveHold(): void {
-    this.#heldSinceMs = null;
-    this.#leaveTicket();
-  }
-
-  #leaveTicket(): void {
-    this.#holdTicket?.leave();
-    this.#holdTicket = null;
-  }
-
-  #waitFor(what: Wait, reason: string): void {
-    this.#wait = what;
-    this.#waitReason = reason;
-  }
-
-  #stopWaiting(): void {
-    if (this.#timer !== null) this.#context.clock.clearTimer(this.#timer);
-    this.#timer = null;
-    if (this.#poolTicket !== null) this.#countAt(null);
-    this.#poolTicket?.cancel();
-    this.#poolTicket = null;
-    this.#wait = null;
-    this.#waitReason = '';
-  }
-
-  /** Does something that must not happen inside a call of the relay; the unit waits meanwhile. */
-  #later(run: () => void): void {
-    this.#waitFor(Wait.Boundary, '');
-    queueMicrotask(() => {
-      if (this.#isClosed) return;
-      this.#stopWaiting();
-      run();
-    });
-  }
-
-  // ---- losing a backend
-
-  #mustLeave(node: NodeName): string | null {
-    const view = this.#context.view();
-    const seen = view.nodes.get(node);
-    if (seen === undefined) return `node ${node} has left the cluster`;
-    if (this.#target === 'primary') {
-      if (view.primary === node) return null;
-      if (view.primary !== null) return `node ${view.primary} is the primary now`;
-      if (view.leader !== null && view.leader.name !== node) return `the leader key names ${view.leader.name}`;
-      return seen.role === 'standby' ? `node ${node} is a standby now` : null;
+    if (this.#isGreeted && !isFinal) {
+      this.relay.rejectUnit(errorOf(error));
+      return;
     }
-    return seen.health === 'unreachable' ? `node ${node} is unreachable: ${seen.reason ?? 'no answer'}` : null;
+    const isNoNode = error instanceof SwitchyardError && (error.code === 'no_primary' || error.code === 'no_standby');
+    this.#close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
   }
 
-  /**
-   * Decides whether a lost backend was ended by a change of the cluster or by an administrator's will. Gives false while that cannot be
-   * told; `isLastCall` ends the doubt.
-   */
-  #judge(isLastCall: boolean): boolean {
-    const loss = this.#undecidedLoss;
-    if (loss === null) return true;
-    const { gate, clock } = this.#context;
-    const sinceMs = clock.nowMs() - JUDGEMENT_MS;
-    const isAdministrative = loss.farewell?.sqlState === '57P01';
-    const isChanging =
-      gate.hasChangedSince(sinceMs) || this.#context.wasInTroubleSince(loss.backend.identity.node, sinceMs);
-    if (isAdministrative && !isChanging && !isLastCall) return false;
-    this.#settleLoss(loss, isChanging || !isAdministrative);
-    return true;
-  }
+  // ----
 
   #settleLoss(loss: Loss, isClusterChanging: boolean): void {
-    this.#undecidedLoss = null;
-    this.#stopWaiting();
+    if (this.#isClosed) return;
+    this.#seeker.stopWaiting();
     const verdict = judgeLoss(loss, this.state.pinReason, this.state.mayBeginTransaction, isClusterChanging);
     this.state.abandon();
     const { counters } = this.#context;
@@ -587,22 +332,21 @@ export class Session implements RelayOwner {
         return;
       case 'fail':
         counters.unitsCut.add(verdict.sqlState);
-        this.#relay.failUnits(verdict.error, loss.owed);
+        this.relay.failUnits(verdict.error, loss.owed);
         break;
       case 'keep':
       default:
     }
     if (this.#isClientEnding) this.#close(CloseReason.ClientGone, null);
-    else if (this.#relay.isWaiting) this.#later(() => this.#relay.resume());
+    else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
+    else if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
   }
-
-  // ---- small things
 
   #greet(reported: ReadonlyMap<string, string>): void {
     this.#isGreeted = true;
     const { processId, key } = this.identity.cancelKey;
     if (!this.identity.isReplication) this.#context.greetings.set(this.#greetingKey(), reported);
-    this.#relay.say(
+    this.relay.say(
       Buffer.concat([
         authenticationOk(),
         this.#parameters.greet(reported),
@@ -610,7 +354,7 @@ export class Session implements RelayOwner {
         readyForQuery(TransactionStatus.Idle),
       ]),
     );
-    this.#relay.resume();
+    this.relay.resume();
   }
 
   #greetingKey(): string {
@@ -618,57 +362,20 @@ export class Session implements RelayOwner {
   }
 
   #tellParameters(): void {
-    const backend = this.#relay.backend;
+    const backend = this.relay.backend;
     if (backend === null) return;
     const changed = this.#parameters.update(backend.parameters);
-    if (changed.length > 0) this.#relay.say(changed);
-  }
-
-  #reject(error: Error): void {
-    this.#leaveHold();
-    if (!this.#isGreeted) {
-      this.#close(this.intent.route === 'primary' ? CloseReason.NoPrimary : CloseReason.NoStandby, fatalOf(error));
-      return;
-    }
-    this.#relay.rejectUnit(errorOf(error));
-  }
-
-  #giveBack(reason: string): void {
-    const backend = this.#relay.detach();
-    if (backend === null) return;
-    this.#countAt(null);
-    this.#context.pool.release(backend, reason);
-  }
-
-  /** Counts this session where it is, or where it is on its way to. */
-  #countAt(node: NodeName | null): void {
-    const { registry } = this.#context;
-    if (this.#countedAt !== null) registry.detached(this.#countedAt);
-    if (node !== null) registry.attached(node);
-    this.#countedAt = node;
+    if (changed.length > 0) this.relay.say(changed);
   }
 
   #close(reason: CloseReason, last: Buffer | null, isBroken = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#stopWaiting();
-    this.#leaveHold();
-    this.#undecidedLoss = null;
-    this.#giveBack('session_end');
-    if (isBroken) this.#relay.destroy();
-    else this.#relay.close(last);
+    this.#judge.drop();
+    this.#seeker.close();
+    if (isBroken) this.relay.destroy();
+    else this.relay.close(last);
     this.#context.counters.sessionsClosed.add(reason);
     this.#context.registry.remove(this, reason);
   }
-}
-
-/** Whether a node's refusal will pass: it starts, stops, changes its role, or is out of reach for a moment. */
-function isPassing(error: Error, wasHeld: boolean): boolean {
-  if (error instanceof NodeError) {
-    return ['57P01', '57P02', '57P03'].includes(error.sqlState) || (wasHeld && error.sqlState === '53300');
-  }
-  return (
-    error instanceof SwitchyardError &&
-    (error.code === 'backend_connect_failed' || error.code === 'backend_lost' || error.code === 'not_the_primary')
-  );
 }

@@ -6,6 +6,7 @@ import type { PatroniNode } from '../support/patroni-node.js';
 import { sql } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
+import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 
 const TIMEOUT_MS = 60_000;
@@ -113,7 +114,7 @@ test('an isolated node answers nobody, and answers again when the partition heal
   const open = await RawClient.login({ port: candidate.port, ...roles.app });
   await cluster.isolate(candidate);
   assert.equal(await answers(candidate), false);
-  open.send(Buffer.from('Q\0\0\0\x0dselect 1\0', 'latin1'));
+  open.send(frontend.query('select 1'));
   assert.equal(await open.isSilentFor(500), true);
   await cluster.heal();
   assert.deepEqual((await open.reply()).rows, [['1']]);

@@ -7,6 +7,7 @@ import { PostgresCluster } from '../support/postgres-cluster.js';
 import { createPostgres, sql, startPostgres, testBinaries } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
+import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 
 const TIMEOUT_MS = 20_000;
@@ -46,6 +47,10 @@ test('each way to stop tells its sessions what PostgreSQL tells them', async (t)
     ['immediate', 'WARNING'],
   ] as const) {
     const client = await RawClient.login(login);
+    // A backend that has just answered may still hold the lock of its output, and would then go without a word.
+    const isWaiting = `select 1 from pg_stat_activity where pid = ${client.key?.pid} and wait_event = 'ClientRead'`;
+    const what = 'the backend to wait for its client';
+    await waitFor(async () => (await sql(server, isWaiting)).length === 1, { timeoutMs: TIMEOUT_MS, what });
     const last = client.reply();
     await server.stop(mode);
     const { error, notices, closed } = await last;
@@ -74,11 +79,11 @@ test('a frozen server keeps its connections and says nothing until it is thawed'
   const server = await startPostgres(t);
   const client = await RawClient.login({ port: server.port, ...roles.app });
   server.freeze();
-  const answer = client.query('select 1');
+  client.send(frontend.query('select 1'));
   assert.equal(await client.isSilentFor(200), true);
   const late = await RawClient.connect({ port: server.port });
   server.thaw();
-  assert.deepEqual((await answer).rows, [['1']]);
+  assert.deepEqual((await client.reply()).rows, [['1']]);
   late.destroy();
   await client.end();
 });

@@ -284,6 +284,7 @@ export class RawClient {
 
   /** Waits for bytes or the end; false when the time was up first. */
   #moreWithin(timeoutMs: number): Promise<boolean> {
+    if (this.#wake !== null) throw new Error('somebody else is already reading from this client');
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#wake = null;

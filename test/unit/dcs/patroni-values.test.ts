@@ -7,6 +7,7 @@ import {
   parseJsonObject,
   readBoolean,
   readInteger,
+  readLsn,
   readNumber,
   readTimestamp,
 } from '../../../src/dcs/patroni-values.js';
@@ -90,6 +91,12 @@ test('what is not an integer reads as none', () => {
   assert.equal(readNumber(5, 6, 10), null);
   assert.equal(readNumber('11', 6, 10), null);
   assert.equal(readNumber(' 10 ', 6, 10), 10);
+});
+
+test('a WAL position has 64 bits and no sign', () => {
+  assert.equal(readLsn('18446744073709551615'), 18446744073709551615n);
+  assert.equal(readLsn(0), 0n);
+  for (const none of ['18446744073709551616', -1, '-1', '9'.repeat(1_000_000), 1.5, null]) assert.equal(readLsn(none), null);
 });
 
 test('booleans read as Patroni reads them', () => {

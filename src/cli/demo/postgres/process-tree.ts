@@ -81,12 +81,13 @@ export function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * Kills a process and its children so that none is left to notice: the parent is stopped first and so cannot start another.
+ * Kills a process and its children so that none has the time to notice the death of another: the parent is stopped first, so that it
+ * starts no more of them, and killed last, because backends that miss their postmaster say goodbye to their clients.
  * Returns the pids that were killed.
  */
 export function killTree(pid: number): number[] {
   if (!sendSignal(pid, 'SIGSTOP')) return [];
-  const pids = [pid, ...childPids(pid)];
+  const pids = [...childPids(pid), pid];
   for (const each of pids) sendSignal(each, 'SIGKILL');
   return pids;
 }

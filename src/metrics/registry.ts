@@ -1,0 +1,167 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { DurationHistogram } from './counters.js';
+
+/** One value of a metric with its labels. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A metric as people are told about it. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+}
+
+/** A counter that is kept elsewhere, split by one label. */
+interface CountsByLabel {
+  entries(): Iterable<readonly [string, number]>;
+}
+
+const PREFIX = 'switchyard_';
+
+/**
+ * The metrics of one proxy. Nothing is kept here: every metric is read from its owner when it is scraped, so it costs nothing between
+ * two scrapes, and a label that its owner has forgotten is gone from the next one.
+ */
+export class MetricsRegistry {
+  readonly #registry = new Registry();
+  readonly #descriptions: MetricDescription[] = [];
+
+  /** For metrics that are not ours, such as those of the process. */
+  get registry(): Registry {
+    return this.#registry;
+  }
+
+  /** Our own metrics, in the order in which they were added. */
+  get descriptions(): readonly MetricDescription[] {
+    return this.#descriptions;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Everything in Prometheus's text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** A gauge without labels; `read` gives null when there is nothing to say. */
+  gauge(name: string, help: string, read: () => number | null): void {
+    const { registers } = this.#describe('gauge', name, help, []);
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      registers,
+      collect() {
+        const value = read();
+        if (value === null) this.remove();
+        else this.set(value);
+      },
+    });
+  }
+
+  /** A gauge with labels; what `read` does not give is not there. */
+  gauges(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Series>): void {
+    const { registers } = this.#describe('gauge', name, help, labelNames);
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const { labels, value } of read()) this.set(labels, value);
+      },
+    });
+  }
+
+  counter(name: string, help: string, read: () => number): void {
+    const { registers } = this.#describe('counter', name, help, []);
+    new Counter({
+      name: PREFIX + name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
+
+  /**
+   * A counter split by one label. `known` values are there from the start with 0: a counter that begins to exist with its first event
+   * hides that event from `increase()`.
+   */
+  counters(name: string, help: string, label: string, counts: CountsByLabel, known: readonly string[]): void {
+    const { registers } = this.#describe('counter', name, help, [label]);
+    new Counter({
+      name: PREFIX + name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const value of known) this.inc({ [label]: value }, 0);
+        for (const [value, count] of counts.entries()) this.inc({ [label]: value }, count);
+      },
+    });
+  }
+
+  histogram(name: string, help: string, source: DurationHistogram): void {
+    const { registers } = this.#describe('histogram', name, help, []);
+    new HistogramView(PREFIX + name, help, source, registers);
+  }
+
+  #describe(
+    type: MetricDescription['type'],
+    name: string,
+    help: string,
+    labels: readonly string[],
+  ): { readonly registers: Registry[] } {
+    this.#descriptions.push({ name: PREFIX + name, help, type, labels });
+    return { registers: [this.#registry] };
+  }
+}
+
+type HistogramAnswer = Awaited<ReturnType<Histogram['get']>>;
+
+/** Shows a histogram that is kept elsewhere: prom-client's own cannot be set, only added to. */
+class HistogramView extends Histogram {
+  readonly #source: DurationHistogram;
+  readonly #name: string;
+  readonly #help: string;
+
+  constructor(name: string, help: string, source: DurationHistogram, registers: Registry[]) {
+    super({ name, help, registers, buckets: [...source.boundsS] });
+    this.#source = source;
+    this.#name = name;
+    this.#help = help;
+  }
+
+  override async get(): Promise<HistogramAnswer> {
+    const { boundsS, counts, sumS } = this.#source;
+    const values: HistogramAnswer['values'] = [];
+    const add = (suffix: string, labels: Record<string, string | number>, value: number): void => {
+      values.push({ labels, value, metricName: `${this.#name}_${suffix}` });
+    };
+    let sum = 0;
+    for (const [index, count] of counts.entries()) {
+      sum += count;
+      add('bucket', { le: boundsS[index] ?? '+Inf' }, sum);
+    }
+    add('sum', {}, sumS);
+    add('count', {}, sum);
+    // The declarations have an enum here, the program has the word.
+    const type = 'histogram' as unknown as HistogramAnswer['type'];
+    return { name: this.#name, help: this.#help, type, aggregator: 'sum', collect: () => {}, values };
+  }
+
+  /** The registry takes this instead of `get` where it is there. */
+  getForPromString(): Promise<HistogramAnswer> {
+    return this.get();
+  }
+}

@@ -1,0 +1,14 @@
+/** What a session waits for. */
+export const Wait = {
+  /** For a node that can take the unit. */
+  Hold: 'hold',
+  /** For a backend of the pool. */
+  Backend: 'backend',
+  /** For the end of the units before this one. */
+  Boundary: 'boundary',
+  /** To see whether a backend was ended by an administrator or by a change of the cluster. */
+  Judgement: 'judgement',
+  /** For the next try at a node that refused. */
+  Retry: 'retry',
+} as const;
+export type Wait = (typeof Wait)[keyof typeof Wait];

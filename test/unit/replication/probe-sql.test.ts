@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  IDENTITY_SQL,
+  IDENTITY_WITHOUT_CONTROL_SQL,
+  SAMPLE_SQL,
+  decodeIdentity,
+  decodeSample,
+} from '../../../src/replication/probe-sql.js';
+
+test('a primary is read with its position and the timeline of its WAL file', () => {
+  const file = '0000000A0000000000000003';
+  assert.deepEqual(decodeSample([['f', '0/3041568', file, null, null, null, null, null, null, null]]), {
+    inRecovery: false,
+    insertLsn: 0x3041568n,
+    replayLsn: null,
+    receiveLsn: null,
+    timeline: 10,
+    streaming: false,
+    replayPaused: false,
+  });
+});
+
+test('a streaming standby is read with the timeline of its WAL receiver', () => {
+  const row = ['t', null, null, '0/10', '0/20', '6969', 'streaming', '3', null, 'f'];
+  assert.deepEqual(decodeSample([row]), {
+    inRecovery: true,
+    insertLsn: null,
+    replayLsn: 0x10n,
+    receiveLsn: 0x20n,
+    timeline: 3,
+    streaming: true,
+    replayPaused: false,
+  });
+});
+
+test('a standby in archive recovery does not stream, and is read with the timeline of its control file', () => {
+  const sample = decodeSample([['t', null, null, '0/10', null, null, null, null, '2', 't']]);
+  assert.equal(sample.streaming, false);
+  assert.equal(sample.receiveLsn, null);
+  assert.equal(sample.timeline, 2);
+  assert.equal(sample.replayPaused, true);
+});
+
+test('a WAL receiver that waits does not stream', () => {
+  const row = ['t', null, null, '0/10', '0/20', '6969', 'waiting', '3', null, 'f'];
+  assert.equal(decodeSample([row]).streaming, false);
+});
+
+test('whether it streams is unknown where the role may not see the WAL receiver', () => {
+  const row = ['t', null, null, '0/10', '0/20', '6969', null, null, '1', 'f'];
+  assert.equal(decodeSample([row]).streaming, null);
+});
+
+test('a node that is promoted while it answers counts as in recovery', () => {
+  const row = ['t', '0/30', '000000020000000000000003', null, null, null, null, null, null, null];
+  assert.equal(decodeSample([row]).inRecovery, true);
+  assert.equal(decodeSample([row]).insertLsn, null);
+});
+
+test('answers that make no sense are refused', () => {
+  const wrong: (string | null)[][][] = [
+    [],
+    [[]],
+    [['f']],
+    [['x', '0/1', null, null, null, null, null, null, null, null]],
+    [[null, '0/1', null, null, null, null, null, null, null, null]],
+    [['f', null, null, null, null, null, null, null, null, null]],
+    [['f', 'zzz', null, null, null, null, null, null, null, null]],
+    [['t', null, null, '17', null, null, null, null, null, null]],
+  ];
+  for (const rows of wrong) {
+    assert.throws(() => decodeSample(rows), { name: 'ProbeProtocolError' }, JSON.stringify(rows));
+  }
+  const right = ['f', '0/1', '000000010000000000000003', null, null, null, null, null, null, null];
+  assert.throws(() => decodeSample([right, right]), { name: 'ProbeProtocolError' });
+  assert.throws(() => decodeIdentity([['no number', SYSTEM_TEXT, '1', 't', 'm']], 0), { name: 'ProbeProtocolError' });
+});
+
+const SYSTEM_TEXT = '7711013138684779292';
+
+test('the identity is read, and the start of the postmaster put on our own clock', () => {
+  assert.deepEqual(decodeIdentity([['150020', SYSTEM_TEXT, '676.5', 't', '"Mon"']], 1_000_000), {
+    serverVersion: 150020,
+    systemIdentifier: SYSTEM_TEXT,
+    startedAtMs: 1_000_000 - 676_500,
+    seesReceiver: true,
+    role: '"Mon"',
+  });
+  const blind = decodeIdentity([['100023', null, null, 'f', null]], 5);
+  assert.equal(blind.systemIdentifier, null);
+  assert.equal(blind.startedAtMs, null);
+  assert.equal(blind.seesReceiver, false);
+  const future = decodeIdentity([['100023', null, '-3', 'f', 'm']], 5);
+  assert.equal(future.startedAtMs, 5, 'a clock that was set back gives no start in the future');
+});
+
+test('every function of the probes is called by its qualified name', () => {
+  const unqualified = /(?<![.\w])(?!GREATEST|CASE|WHEN|THEN|SELECT|VALUES|IN|AND|NOT|OPERATOR|JOIN\b)([a-z_]+)\(/g;
+  for (const sql of [SAMPLE_SQL, IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL]) {
+    assert.deepEqual(sql.match(unqualified), null);
+  }
+  assert.ok(!IDENTITY_WITHOUT_CONTROL_SQL.includes('pg_control_system'));
+});
