@@ -19,10 +19,10 @@ export function addProcessMetrics(registry: Registry): void {
   for (const { name } of registry.getMetricsAsArray()) {
     if (/^nodejs_(eventloop_lag|active)_/.test(name) || name === 'process_open_fds') registry.removeSingleMetric(name);
   }
-  new Gauge({
+  const openFiles = new Gauge({
     name: 'process_open_fds',
     help: 'Number of open file descriptors.',
-    registers: [registry],
+    registers: [],
     async collect() {
       try {
         // Reading the folder takes a descriptor itself.
@@ -33,4 +33,5 @@ export function addProcessMetrics(registry: Registry): void {
       }
     },
   });
+  registry.registerMetric(openFiles);
 }

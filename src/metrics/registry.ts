@@ -51,45 +51,51 @@ export class MetricsRegistry {
 
   /** A gauge without labels; `read` gives null when there is nothing to say. */
   gauge(name: string, help: string, read: () => number | null): void {
-    const { registers } = this.#describe('gauge', name, help, []);
-    new Gauge({
-      name: PREFIX + name,
-      help,
-      registers,
-      collect() {
-        const value = read();
-        if (value === null) this.remove();
-        else this.set(value);
-      },
-    });
+    this.#describe('gauge', name, help, []);
+    this.#registry.registerMetric(
+      new Gauge({
+        name: PREFIX + name,
+        help,
+        registers: [],
+        collect() {
+          const value = read();
+          if (value === null) this.remove();
+          else this.set(value);
+        },
+      }),
+    );
   }
 
   /** A gauge with labels; what `read` does not give is not there. */
   gauges(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Series>): void {
-    const { registers } = this.#describe('gauge', name, help, labelNames);
-    new Gauge({
-      name: PREFIX + name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const { labels, value } of read()) this.set(labels, value);
-      },
-    });
+    this.#describe('gauge', name, help, labelNames);
+    this.#registry.registerMetric(
+      new Gauge({
+        name: PREFIX + name,
+        help,
+        labelNames,
+        registers: [],
+        collect() {
+          this.reset();
+          for (const { labels, value } of read()) this.set(labels, value);
+        },
+      }),
+    );
   }
 
   counter(name: string, help: string, read: () => number): void {
-    const { registers } = this.#describe('counter', name, help, []);
-    new Counter({
-      name: PREFIX + name,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(read());
-      },
-    });
+    this.#describe('counter', name, help, []);
+    this.#registry.registerMetric(
+      new Counter({
+        name: PREFIX + name,
+        help,
+        registers: [],
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      }),
+    );
   }
 
   /**
@@ -97,33 +103,29 @@ export class MetricsRegistry {
    * hides that event from `increase()`.
    */
   counters(name: string, help: string, label: string, counts: CountsByLabel, known: readonly string[]): void {
-    const { registers } = this.#describe('counter', name, help, [label]);
-    new Counter({
-      name: PREFIX + name,
-      help,
-      labelNames: [label],
-      registers,
-      collect() {
-        this.reset();
-        for (const value of known) this.inc({ [label]: value }, 0);
-        for (const [value, count] of counts.entries()) this.inc({ [label]: value }, count);
-      },
-    });
+    this.#describe('counter', name, help, [label]);
+    this.#registry.registerMetric(
+      new Counter({
+        name: PREFIX + name,
+        help,
+        labelNames: [label],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const value of known) this.inc({ [label]: value }, 0);
+          for (const [value, count] of counts.entries()) this.inc({ [label]: value }, count);
+        },
+      }),
+    );
   }
 
   histogram(name: string, help: string, source: DurationHistogram): void {
-    const { registers } = this.#describe('histogram', name, help, []);
-    new HistogramView(PREFIX + name, help, source, registers);
+    this.#describe('histogram', name, help, []);
+    this.#registry.registerMetric(new HistogramView(PREFIX + name, help, source));
   }
 
-  #describe(
-    type: MetricDescription['type'],
-    name: string,
-    help: string,
-    labels: readonly string[],
-  ): { readonly registers: Registry[] } {
+  #describe(type: MetricDescription['type'], name: string, help: string, labels: readonly string[]): void {
     this.#descriptions.push({ name: PREFIX + name, help, type, labels });
-    return { registers: [this.#registry] };
   }
 }
 
@@ -135,8 +137,8 @@ class HistogramView extends Histogram {
   readonly #name: string;
   readonly #help: string;
 
-  constructor(name: string, help: string, source: DurationHistogram, registers: Registry[]) {
-    super({ name, help, registers, buckets: [...source.boundsS] });
+  constructor(name: string, help: string, source: DurationHistogram) {
+    super({ name, help, registers: [], buckets: [...source.boundsS] });
     this.#source = source;
     this.#name = name;
     this.#help = help;

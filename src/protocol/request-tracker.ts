@@ -3,6 +3,10 @@ import { BackendType, Frontend } from './codes.js';
 /**
  * What a backend still owes us: one FIFO of requests that were sent to it, each marked *forward* (the client asked) or *swallow* (we
  * asked). Source of the rules: PostgreSQL documentation, "Message Flow"; of the handling of Sync during COPY: "COPY Operations".
+ *
+ * A Sync that reaches a backend while it reads COPY data is ignored, unless the COPY fails before the backend has come to it ("cannot copy
+ * to view", a trigger BEFORE STATEMENT). Which of the two happened cannot be seen from outside at once, so after a failed COPY such a Sync
+ * is *late*: its ReadyForQuery may still come, and is then taken for what it is, until the first reply to a later request ends the doubt.
  */
 
 /** What to do with a message of the backend. */
@@ -42,7 +46,7 @@ export interface AbandonedRequests {
   readonly readies: number;
   /** Requests were sent behind the last Sync, whose own Sync is still to come from the client. */
   readonly openUnit: boolean;
-  /** The client has had its ErrorResponse and the backend was skipping to the next Sync. */
+  /** The client has had the ErrorResponse of the oldest unit, and not yet its ReadyForQuery. */
   readonly isErrorSent: boolean;
 }
 
@@ -57,6 +61,14 @@ export class RequestTracker {
   #copyIn: boolean;
   /** The end of the running COPY was already sent. */
   #copyEndSent: boolean;
+  /** Syncs that were sent behind the request of the running (or just failed) COPY and before its end. */
+  #ignoredSyncs: number;
+  /** ReadyForQuery messages that may come, or may not, for Syncs sent before a COPY failed. */
+  #lateReadies: number;
+  /** The Sync of the unit was ignored, and no other one has been sent. */
+  #isReopened: boolean;
+  /** An ErrorResponse was forwarded whose ReadyForQuery has not come. */
+  #isErrorSent: boolean;
 
   constructor() {
     this.#ring = new Uint8Array(INITIAL_CAPACITY);
@@ -65,11 +77,23 @@ export class RequestTracker {
     this.#skippingToSync = false;
     this.#copyIn = false;
     this.#copyEndSent = false;
+    this.#ignoredSyncs = 0;
+    this.#lateReadies = 0;
+    this.#isReopened = false;
+    this.#isErrorSent = false;
   }
 
   /** Nothing is owed. */
   get isEmpty(): boolean {
     return this.#length === 0;
+  }
+
+  /**
+   * The backend waits for a Sync though one was sent: a COPY has ignored it, or the backend has skipped a Query. Its transaction is not
+   * ended before that Sync.
+   */
+  get isUnitOpen(): boolean {
+    return this.#isReopened;
   }
 
   get length(): number {
@@ -88,14 +112,18 @@ export class RequestTracker {
   /** Notes that a frontend message of `type` is sent to the backend. Types that are never answered are ignored. */
   sent(type: number, swallow: boolean): void {
     const kind = kindOf(type);
-    if (kind === 0 || (kind === Kind.CopyEnd && this.#length === 0)) return;
+    if (kind === 0 || (kind === Kind.CopyEnd && (this.#length === 0 || this.isFull))) return;
     if (this.#skippingToSync) {
       if (kind !== Kind.Sync) return;
       this.#skippingToSync = false;
     } else if (this.#copyIn && !this.#copyEndSent) {
-      if (kind === Kind.Sync) return;
+      if (kind === Kind.Sync) {
+        this.#ignoredSyncs += 1;
+        return;
+      }
       if (kind === Kind.CopyEnd) this.#copyEndSent = true;
     }
+    if (endsUnit(kind)) this.#isReopened = false;
     if (this.#length === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.#length) & (this.#ring.length - 1)] = swallow ? kind | SWALLOW : kind;
     this.#length += 1;
@@ -111,6 +139,11 @@ export class RequestTracker {
         return Reply.Unsolicited;
       default:
     }
+    if (this.#lateReadies > 0) {
+      if (type === BackendType.ReadyForQuery) {
+        if (this.#isLateReady()) return this.#takeLateReady();
+      } else this.#lateReadies = 0;
+    }
     if (this.#length === 0) return type === BackendType.ErrorResponse ? Reply.Unsolicited : Reply.Violation;
     const entry = this.#at(0);
     const kind = entry & KIND_MASK;
@@ -124,8 +157,8 @@ export class RequestTracker {
         return kind === Kind.Query || kind === Kind.Execute ? reply : Reply.Violation;
       case BackendType.CommandComplete:
       case BackendType.EmptyQueryResponse:
-        if (kind === Kind.Query) this.#endCopy();
-        else if (kind === Kind.Execute) this.#endRequest();
+        if (kind === Kind.Query) this.#endCopyOfQuery();
+        else if (kind === Kind.Execute) this.#endExecute();
         else return Reply.Violation;
         return reply;
       case BackendType.PortalSuspended:
@@ -151,10 +184,15 @@ export class RequestTracker {
         return reply;
       case BackendType.ErrorResponse:
         this.#endCopy();
-        if (kind !== Kind.Query && kind !== Kind.FunctionCall && kind !== Kind.Sync) this.#skipToSync();
+        if (reply === Reply.Forward) this.#isErrorSent = true;
+        if (!endsUnit(kind)) this.#skipToSync();
         return reply;
       case BackendType.ReadyForQuery:
-        return this.#endIf(kind === Kind.Query || kind === Kind.Sync || kind === Kind.FunctionCall, reply);
+        if (!endsUnit(kind)) return Reply.Violation;
+        this.#isErrorSent = false;
+        this.#noteLateSyncs();
+        this.#endRequest();
+        return reply;
       default:
         return Reply.Violation;
     }
@@ -163,13 +201,13 @@ export class RequestTracker {
   /** Forgets everything that is owed, because the backend is gone, and says how the client is still to be answered. */
   abandon(): AbandonedRequests {
     let readies = 0;
-    let openUnit = false;
-    const isErrorSent = this.#skippingToSync;
+    let openUnit = this.#isReopened;
+    const isErrorSent = this.#isErrorSent;
     for (let i = 0; i < this.#length; i += 1) {
       const entry = this.#at(i);
       const kind = entry & KIND_MASK;
       if ((entry & SWALLOW) !== 0 || kind === Kind.CopyEnd) continue;
-      if (kind === Kind.Query || kind === Kind.Sync || kind === Kind.FunctionCall) {
+      if (endsUnit(kind)) {
         readies += 1;
         openUnit = false;
       } else openUnit = true;
@@ -177,6 +215,10 @@ export class RequestTracker {
     this.#length = 0;
     this.#skippingToSync = false;
     this.#endCopy();
+    this.#ignoredSyncs = 0;
+    this.#lateReadies = 0;
+    this.#isReopened = false;
+    this.#isErrorSent = false;
     return { readies, openUnit, isErrorSent };
   }
 
@@ -211,6 +253,49 @@ export class RequestTracker {
     this.#copyEndSent = false;
   }
 
+  /** An Execute has ended well. A COPY has read everything up to its end, and so has ignored the Syncs before it. */
+  #endExecute(): void {
+    const hasIgnoredSyncs = this.#copyIn && this.#ignoredSyncs > 0;
+    this.#ignoredSyncs = 0;
+    this.#endRequest();
+    if (hasIgnoredSyncs && !this.#hasUnitEnd()) this.#isReopened = true;
+  }
+
+  /** A statement of a simple Query has ended well; another COPY may follow. */
+  #endCopyOfQuery(): void {
+    this.#ignoredSyncs = 0;
+    if (!this.#copyIn) return;
+    this.#endCopy();
+    if (this.#length < 2 || (this.#at(1) & KIND_MASK) !== Kind.CopyEnd) return;
+    this.#put(1, this.#at(0));
+    this.#shift();
+  }
+
+  #hasUnitEnd(): boolean {
+    for (let i = 0; i < this.#length; i += 1) if (endsUnit(this.#at(i) & KIND_MASK)) return true;
+    return false;
+  }
+
+  /** A ReadyForQuery that no request at the head of the queue can have: each one but Sync is answered with something else before it. */
+  #isLateReady(): boolean {
+    return this.#length === 0 || (this.#at(0) & KIND_MASK) !== Kind.Sync;
+  }
+
+  #takeLateReady(): Reply {
+    this.#lateReadies -= 1;
+    if (this.#length > 0) return this.#isHeadSwallowed() ? Reply.Swallow : Reply.Forward;
+    this.#skippingToSync = false;
+    this.#isReopened = false;
+    this.#isErrorSent = false;
+    return Reply.Forward;
+  }
+
+  /** The COPY has failed, and with it the doubt begins. */
+  #noteLateSyncs(): void {
+    this.#lateReadies += this.#ignoredSyncs;
+    this.#ignoredSyncs = 0;
+  }
+
   /** A COPY begins: Syncs sent before its end are ignored by the backend, so they are not owed. */
   #beginCopyIn(): void {
     this.#copyIn = true;
@@ -220,7 +305,10 @@ export class RequestTracker {
       const entry = this.#at(i);
       const kind = entry & KIND_MASK;
       if (kind === Kind.CopyEnd) this.#copyEndSent = true;
-      if (kind === Kind.Sync && !this.#copyEndSent) continue;
+      if (kind === Kind.Sync && !this.#copyEndSent) {
+        this.#ignoredSyncs += 1;
+        continue;
+      }
       this.#put(kept, entry);
       kept += 1;
     }
@@ -229,8 +317,15 @@ export class RequestTracker {
 
   /** An error in the extended protocol: nothing is answered before the next Sync. */
   #skipToSync(): void {
-    while (this.#length > 0 && (this.#at(0) & KIND_MASK) !== Kind.Sync) this.#shift();
+    let hasUnitEnd = this.#isReopened || this.#ignoredSyncs > 0;
+    for (; this.#length > 0; this.#shift()) {
+      const kind = this.#at(0) & KIND_MASK;
+      if (kind === Kind.Sync) break;
+      if (endsUnit(kind)) hasUnitEnd = true;
+    }
     this.#skippingToSync = this.#length === 0;
+    this.#isReopened = this.#skippingToSync && hasUnitEnd;
+    this.#noteLateSyncs();
   }
 
   #put(index: number, entry: number): void {
@@ -243,6 +338,11 @@ export class RequestTracker {
     this.#ring = bigger;
     this.#head = 0;
   }
+}
+
+/** Kinds that are answered with ReadyForQuery. */
+function endsUnit(kind: number): boolean {
+  return kind === Kind.Query || kind === Kind.Sync || kind === Kind.FunctionCall;
 }
 
 function kindOf(type: number): number {

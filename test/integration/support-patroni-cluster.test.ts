@@ -10,6 +10,8 @@ import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 
 const TIMEOUT_MS = 60_000;
+/** More than one loop of Patroni, which is 5 s here. */
+const DCS_AGE_S = 8;
 let cluster: PatroniCluster;
 
 before(async () => {
@@ -119,6 +121,21 @@ test('an isolated node answers nobody, and answers again when the partition heal
   await cluster.heal();
   assert.deepEqual((await open.reply()).rows, [['1']]);
   await open.end();
+});
+
+test('a node that is cut from etcd alone still answers, and hears no more of the others', async () => {
+  const { candidate } = await pair();
+  await cluster.isolateFromEtcd(candidate);
+  await waitFor(
+    async () => {
+      const { text } = await cluster.rest(candidate, 'GET', '/patroni');
+      const status = JSON.parse(text) as { readonly dcs_last_seen?: number };
+      return Date.now() / 1000 - (status.dcs_last_seen ?? Infinity) > DCS_AGE_S;
+    },
+    { timeoutMs: TIMEOUT_MS, what: 'the age of what the node knows' },
+  );
+  await cluster.heal();
+  await cluster.waitUntilHealthy();
 });
 
 test('a leader that is cut from its peers is replaced while clients still reach it, and comes back', async () => {

@@ -226,27 +226,32 @@ export class EtcdServer {
 
   /** One call of the JSON gateway (etcd documentation, "Why gRPC gateway"). */
   async call(path: string, body: object): Promise<GatewayAnswer> {
-    const text = await this.#post(`/v3/${path}`, JSON.stringify(body));
+    const text = await this.#request('POST', `/v3/${path}`, JSON.stringify(body));
     return JSON.parse(text) as GatewayAnswer;
   }
 
-  #post(path: string, body: string): Promise<string> {
+  /** The value of a metric, such as `etcd_debugging_mvcc_watcher_total`; null when there is none of that name. */
+  async metric(name: string): Promise<number | null> {
+    const line = (await this.#request('GET', '/metrics', '')).split('\n').find((text) => text.startsWith(`${name} `));
+    return line === undefined ? null : Number(line.slice(name.length + 1));
+  }
+
+  #request(method: 'GET' | 'POST', path: string, body: string): Promise<string> {
+    const { host, port } = this;
     const headers = this.#login === null ? {} : { authorization: this.#login };
     return new Promise((resolve, reject) => {
-      const call = request(
-        { host: this.host, port: this.port, path, method: 'POST', agent: false, headers, timeout: REQUEST_TIMEOUT_MS },
-        (answer) => {
-          let text = '';
-          answer.setEncoding('utf8').on('data', (chunk: string) => {
-            text += chunk;
-          });
-          answer.on('error', reject);
-          answer.on('end', () => {
-            if (answer.statusCode === 200) resolve(text);
-            else reject(new Error(`${path}: ${text}`));
-          });
-        },
-      );
+      const options = { host, port, path, method, headers, agent: false, timeout: REQUEST_TIMEOUT_MS };
+      const call = request(options, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        answer.on('error', reject);
+        answer.on('end', () => {
+          if (answer.statusCode === 200) resolve(text);
+          else reject(new Error(`${path}: ${text}`));
+        });
+      });
       call.on('error', reject);
       call.on('timeout', () => call.destroy(new Error(`${path}: no answer`)));
       call.end(body);

@@ -20,7 +20,10 @@ export interface Follower {
 }
 
 /** Follows `/service/pg/` in etcd with short limits, until the end of the test. */
-export function followEtcd(t: TestContext, options: Partial<Etcd3ClaimsOptions> & Pick<Etcd3ClaimsOptions, 'hosts'>): Follower {
+export function followEtcd(
+  t: TestContext,
+  options: Partial<Etcd3ClaimsOptions> & Pick<Etcd3ClaimsOptions, 'hosts'>,
+): Follower {
   const pictures: Claims[] = [];
   const log: { level: string; message: string; fields: LogFields }[] = [];
   const write = (level: string) => (fields: LogFields, message: string) => void log.push({ level, message, fields });
@@ -46,11 +49,13 @@ export function followEtcd(t: TestContext, options: Partial<Etcd3ClaimsOptions> 
   t.after(() => provider.close());
   provider.start(() => pictures.push(provider.claims));
   const until = async (what: string, condition: (claims: Claims) => boolean) => {
-    await waitFor(() => condition(provider.claims), { timeoutMs: SEEN_TIMEOUT_MS, what, pollMs: 5 }).catch((error: unknown) => {
-      const { state, trouble, leader, problems } = provider.claims;
-      const seen = { state, trouble, leader: leader?.name, problems, log: log.slice(-20) };
-      throw new Error(`${String(error)}; the claims are ${JSON.stringify(seen, null, 1)}`, { cause: error });
-    });
+    await waitFor(() => condition(provider.claims), { timeoutMs: SEEN_TIMEOUT_MS, what, pollMs: 5 }).catch(
+      (error: unknown) => {
+        const { state, trouble, leader, problems } = provider.claims;
+        const seen = { state, trouble, leader: leader?.name, problems, log: log.slice(-20) };
+        throw new Error(`${String(error)}; the claims are ${JSON.stringify(seen, null, 1)}`, { cause: error });
+      },
+    );
     return provider.claims;
   };
   return { provider, pictures, log, until };

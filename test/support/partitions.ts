@@ -1,10 +1,12 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../../src/errors.js';
+import { isAlive } from '../../src/cli/demo/postgres/process-tree.js';
 import { listenOnLoopback } from './ports.js';
 import { testGuard } from './processes.js';
 
@@ -18,6 +20,8 @@ const CGROUP_TREES = [
   { mount: '/sys/fs/cgroup', prefix: '' },
   { mount: '/sys/fs/cgroup/unified', prefix: 'unified/' },
 ] as const;
+
+const TABLE_PREFIX = 'switchyard-test-';
 
 /** TCP packets to be dropped: from the sockets of a group, or (null) from everybody, to these ports. */
 export interface DropRule {
@@ -41,8 +45,9 @@ export class Partitions {
   #isProven: boolean;
   #unguard: (() => void) | null;
 
-  constructor(name: string) {
-    this.#table = name;
+  constructor() {
+    // The pid tells later runs whose leavings these are.
+    this.#table = `${TABLE_PREFIX}${process.pid}-${randomBytes(3).toString('hex')}`;
     this.#tree = CGROUP_TREES.find(({ mount }) => existsSync(join(mount, 'cgroup.procs'))) ?? null;
     this.#groups = new Set();
     this.#trouble = this.#tree === null ? 'there is no cgroup v2 tree' : null;
@@ -116,10 +121,24 @@ export class Partitions {
     if (status !== 0) throw new Error(`nft: ${error?.message ?? stderr}`);
   }
 
+  /** Removes what test processes left that were killed: their rules would still drop packets to their ports. */
+  async #sweep(): Promise<void> {
+    const isLeft = (name: string): boolean => {
+      const owner = new RegExp(`^${TABLE_PREFIX}(\\d+)-`).exec(name);
+      return owner !== null && !isAlive(Number(owner[1]));
+    };
+    const { stdout } = await run('nft', ['list', 'tables']);
+    const tables = [...stdout.matchAll(/^table inet (\S+)$/gm)].map((match) => match[1] ?? '');
+    for (const table of tables.filter(isLeft)) await run('nft', ['delete', 'table', 'inet', table]);
+    const { mount = '' } = this.#tree ?? {};
+    for (const group of (await readdir(mount)).filter(isLeft)) await rmdir(join(mount, group)).catch(() => {});
+  }
+
   /** Shows that a rule stops a connection: a kernel may take rules on cgroups and match none (in a container, for one). */
   async #prove(): Promise<void> {
     const server = createServer((socket) => socket.destroy());
     try {
+      await this.#sweep();
       const port = await listenOnLoopback(server);
       const group = 'self-test';
       const prefix = await this.join(group);

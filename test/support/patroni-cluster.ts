@@ -1,21 +1,19 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { Settings } from '../../src/cli/demo/postgres/data-directory.js';
 import { makeOwnedFolder } from '../../src/cli/demo/postgres/data-directory.js';
-import { runProgram, unprivilegedIdentity } from '../../src/cli/demo/postgres/run-program.js';
-import type { Identity } from '../../src/cli/demo/postgres/run-program.js';
+import { unprivilegedIdentity } from '../../src/cli/demo/postgres/run-program.js';
 import { EtcdServer } from './etcd-server.js';
 import { requirePrograms } from './install.js';
 import { Partitions } from './partitions.js';
 import type { DropRule } from './partitions.js';
-import { patroniConfig } from './patroni-config.js';
-import type { PatroniTiming } from './patroni-config.js';
-import { PatroniNode } from './patroni-node.js';
-import { freePorts } from './ports.js';
-import { sql, testBinaries } from './postgres-server.js';
+import type { PatroniNode } from './patroni-node.js';
+import { makeNodes } from './patroni-nodes.js';
+import type { PatroniClusterOptions } from './patroni-nodes.js';
+import { sql } from './postgres-server.js';
 import type { SqlOptions } from './postgres-server.js';
-import { waitFor } from './processes.js';
+import { testGuard, waitFor } from './processes.js';
 import { roleStatements } from './roles.js';
 
 const HEALTHY_TIMEOUT_MS = 120_000;
@@ -24,24 +22,6 @@ const SWITCHOVER_TIMEOUT_MS = 90_000;
 const REST_TIMEOUT_MS = 2_000;
 const POLL_MS = 100;
 const LOG_TAIL_CHARS = 2000;
-
-/** The shortest that Patroni allows for ttl. */
-const QUICK: PatroniTiming = { ttlS: 20, loopWaitS: 5 };
-
-export interface PatroniClusterOptions {
-  /** 3 by default. */
-  readonly nodes?: number;
-  /** Members of etcd; 1 by default, 3 to lose one and keep the quorum. */
-  readonly etcdMembers?: number;
-  readonly timing?: PatroniTiming;
-  readonly synchronous?: boolean;
-  readonly settings?: Settings;
-  /** Tags by the name of the node. */
-  readonly tags?: Readonly<Record<string, Readonly<Record<string, string | number | boolean>>>>;
-  readonly beforeStop?: string;
-  /** PostgreSQL offers TLS with a certificate of its own making. */
-  readonly tls?: boolean;
-}
 
 /** A member as Patroni's `/cluster` shows it. */
 export interface ClusterMember {
@@ -67,6 +47,7 @@ export class PatroniCluster {
   readonly etcd: readonly EtcdServer[];
   readonly #folder: string;
   readonly #partitions: Partitions;
+  readonly #unguard: () => void;
 
   private constructor(
     scope: string,
@@ -74,12 +55,14 @@ export class PatroniCluster {
     etcd: readonly EtcdServer[],
     folder: string,
     partitions: Partitions,
+    unguard: () => void,
   ) {
     this.scope = scope;
     this.nodes = nodes;
     this.etcd = etcd;
     this.#folder = folder;
     this.#partitions = partitions;
+    this.#unguard = unguard;
   }
 
   /** Starts a cluster and waits until it is healthy; `node1` is its first leader. The caller ends it with `down`. */
@@ -93,9 +76,11 @@ export class PatroniCluster {
     await makeOwnedFolder(folder, identity);
     const scope = basename(folder);
     const etcd = await EtcdServer.createCluster(options.etcdMembers ?? 1);
-    const partitions = new Partitions(scope);
+    const partitions = new Partitions();
     const nodes = await makeNodes(options, { scope, folder, identity, etcd, partitions });
-    const cluster = new PatroniCluster(scope, nodes, etcd, folder, partitions);
+    // After the cleanups of the nodes, which kill what still writes there.
+    const unguard = testGuard.add(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+    const cluster = new PatroniCluster(scope, nodes, etcd, folder, partitions, unguard);
     try {
       await cluster.#boot();
       return cluster;
@@ -112,6 +97,7 @@ export class PatroniCluster {
     await Promise.all(this.nodes.map((node) => node.close()));
     await Promise.all(this.etcd.map((member) => member.close()));
     await this.#partitions.close();
+    this.#unguard();
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -335,59 +321,4 @@ export class PatroniCluster {
     }
     throw new Error(`no node answers ${method} ${path}`, { cause: failure });
   }
-}
-
-interface Ground {
-  readonly scope: string;
-  readonly folder: string;
-  readonly identity: Identity;
-  readonly etcd: readonly EtcdServer[];
-  readonly partitions: Partitions;
-}
-
-async function makeNodes(options: PatroniClusterOptions, ground: Ground): Promise<PatroniNode[]> {
-  const binaries = await testBinaries();
-  const count = options.nodes ?? 3;
-  const ports = await freePorts(2 * count);
-  const tls = options.tls === true ? await makeCertificate(ground) : null;
-  const nodes: PatroniNode[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const name = `node${index + 1}`;
-    const folder = join(ground.folder, name);
-    const [port = 0, restPort = 0] = ports.slice(2 * index);
-    const config = patroniConfig({
-      scope: ground.scope,
-      name,
-      etcd: ground.etcd.map((member) => `${member.host}:${member.port}`),
-      port,
-      restPort,
-      binDirectory: binaries.directory,
-      dataDirectory: PatroniNode.dataDirectory(folder),
-      runDirectory: folder,
-      timing: options.timing ?? QUICK,
-      synchronous: options.synchronous ?? false,
-      settings: options.settings ?? {},
-      tags: options.tags?.[name] ?? {},
-      beforeStop: options.beforeStop ?? null,
-      tls,
-    });
-    const joinGroup = await ground.partitions.join(name);
-    nodes.push(new PatroniNode({ name, folder, identity: ground.identity, port, restPort, config, joinGroup }));
-  }
-  return nodes;
-}
-
-async function makeCertificate({
-  folder,
-  identity,
-}: Ground): Promise<{ readonly certFile: string; readonly keyFile: string }> {
-  const [openssl = ''] = await requirePrograms('openssl');
-  const certFile = join(folder, 'server.crt');
-  const keyFile = join(folder, 'server.key');
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyFile];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  await runProgram(openssl, ['req', '-x509', '-sha256', '-days', '3650', ...key, ...subject, '-out', certFile], {
-    identity,
-  });
-  return { certFile, keyFile };
 }

@@ -1,0 +1,192 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { formatAddress } from '../config/address.js';
+import type { HostPort } from '../config/address.js';
+import { messageOf } from '../errors.js';
+import { EventLoopDelay } from '../metrics/event-loop-delay.js';
+import type { MetricsRegistry } from '../metrics/registry.js';
+import { packageVersion } from '../util/package-version.js';
+import { buildMetrics } from './metrics.js';
+import type { Proxy } from './proxy.js';
+import { readinessOf } from './readiness.js';
+import { dcsOf, statusOf } from './status.js';
+
+/** Connections at one time; more are closed at once. */
+const CONNECTIONS_MAX = 128;
+const HEADER_BYTES_MAX = 8 * 1024;
+const HEADERS_MAX = 100;
+/** From the first byte of a request (or the accept) to the end of its header. */
+const HEADERS_TIMEOUT_MS = 5_000;
+/** The same to the end of its body, which is not read. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** How often the two above are looked at. */
+const TIMEOUT_LOOK_MS = 1_000;
+/** From the request to the last byte of the answer in the client's hands. */
+const RESPONSE_TIMEOUT_MS = 10_000;
+/** How long a connection may stay open between two requests; longer than scrapes usually are apart. */
+const KEEP_ALIVE_MS = 20_000;
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+/** Nothing here is a page, and nothing is to be kept. */
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const;
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+type Route = (query: URLSearchParams) => Answer | Promise<Answer>;
+
+/** The HTTP server for metrics and health. Has no log-in, changes nothing, and shows no secret and no statement. */
+export class AdminServer {
+  readonly #proxy: Proxy;
+  readonly #server: Server;
+  readonly #version: string;
+  readonly #startedAtMs: number;
+  readonly #loop: EventLoopDelay;
+  readonly #metrics: MetricsRegistry;
+  readonly #routes: ReadonlyMap<string, Route>;
+
+  private constructor(proxy: Proxy) {
+    this.#proxy = proxy;
+    this.#version = packageVersion();
+    this.#startedAtMs = proxy.clock.nowMs();
+    this.#loop = new EventLoopDelay(proxy.clock);
+    this.#metrics = buildMetrics(proxy, this.#loop, this.#version);
+    this.#routes = new Map<string, Route>([
+      ['/', () => this.#index()],
+      ['/livez', () => json(200, { status: 'alive' })],
+      ['/readyz', (query) => this.#readyz(query)],
+      ['/metrics', async () => ({ status: 200, type: this.#metrics.contentType, body: await this.#metrics.text() })],
+      ['/api/v1/status', () => json(200, statusOf(proxy, this.#version, this.#startedAtMs))],
+    ]);
+    this.#server = createServer(
+      {
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: TIMEOUT_LOOK_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      },
+      (request, response) => void this.#answer(request, response),
+    );
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.maxHeadersCount = HEADERS_MAX;
+  }
+
+  /** Listens; fails when the address cannot be had, and then nothing stays open. */
+  static open(proxy: Proxy, address: HostPort): Promise<AdminServer> {
+    const admin = new AdminServer(proxy);
+    const server = admin.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => {
+        admin.#loop.close();
+        const where = formatAddress(address);
+        reject(new Error(`the admin server cannot listen on ${where}: ${error.message}`, { cause: error }));
+      });
+      server.listen({ host: address.host, port: address.port }, () => {
+        server.removeAllListeners('error');
+        // An error of accept (no file descriptor left) must not end the process.
+        server.on('error', () => {});
+        resolve(admin);
+      });
+    });
+  }
+
+  /** The bound port, also when 0 was asked for. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+  }
+
+  /** Ends every connection at once. */
+  async close(): Promise<void> {
+    this.#loop.close();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { clock, logger } = this.#proxy;
+    // A reader that takes the answer by drops would hold one of the few connections for ever.
+    const timer = clock.setTimer(RESPONSE_TIMEOUT_MS, () => response.destroy());
+    response.once('close', () => clock.clearTimer(timer));
+    response.on('error', () => {});
+    let answer: Answer;
+    try {
+      answer = await this.#route(request);
+    } catch (error) {
+      logger.error({ path: request.url?.split('?')[0], error: messageOf(error) }, 'an admin request failed');
+      answer = json(500, { error: 'internal error' });
+    }
+    const body = Buffer.from(answer.body);
+    response.writeHead(answer.status, {
+      ...SECURITY_HEADERS,
+      'content-type': answer.type,
+      'content-length': body.length,
+      ...(answer.status === 405 ? { allow: 'GET, HEAD' } : {}),
+      // A body that nobody wants is not read to its end.
+      ...(hasBody(request) ? { connection: 'close' } : {}),
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  #route(request: IncomingMessage): Answer | Promise<Answer> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return json(405, { error: 'only GET and HEAD are answered here' });
+    }
+    const [path = '/', query = ''] = (request.url ?? '/').split(/\?(.*)/s);
+    const route = this.#routes.get(path);
+    return route === undefined
+      ? json(404, { error: 'there is nothing here', paths: [...this.#routes.keys()] })
+      : route(new URLSearchParams(query));
+  }
+
+  #readyz(query: URLSearchParams): Answer {
+    const proxy = this.#proxy;
+    const wanted = query.get('listener');
+    const listener = proxy.listeners.find(({ name }) => name === wanted) ?? null;
+    if (wanted !== null && listener === null) {
+      return json(404, { error: 'there is no such listener', listeners: proxy.listeners.map(({ name }) => name) });
+    }
+    const { isReady, reason, checks } = readinessOf(proxy, listener);
+    return json(isReady ? 200 : 503, {
+      status: isReady ? 'ready' : 'not ready',
+      reason,
+      checks,
+      dcs: dcsOf(proxy),
+      phase: proxy.conductor.phase,
+    });
+  }
+
+  #index(): Answer {
+    const lines = [
+      `switchyard ${this.#version}, cluster ${this.#proxy.config.cluster.scope}`,
+      '',
+      '/metrics          for Prometheus',
+      '/livez            200 while the program runs',
+      '/readyz           200 while clients should be sent here; /readyz?listener=NAME for one listener',
+      '/api/v1/status    nodes, listeners and sessions as JSON; "switchyard status" shows it as a table',
+    ];
+    return { status: 200, type: TEXT_TYPE, body: `${lines.join('\n')}\n` };
+  }
+}
+
+function json(status: number, body: unknown): Answer {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  return 'transfer-encoding' in request.headers || (request.headers['content-length'] ?? '0') !== '0';
+}

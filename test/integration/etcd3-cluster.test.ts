@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DcsState } from '../../src/dcs/claims.js';
+import type { EtcdWatchHandler } from '../../src/dcs/etcd3-endpoint.js';
+import { GrpcEtcdEndpoint } from '../../src/dcs/etcd3-grpc.js';
+import { startEtcdCluster } from '../support/etcd-server.js';
+import { PREFIX, followEtcd } from '../support/follow-etcd.js';
+
+test('one of three members down: whichever it is, the claims stay live and the news come', async (t) => {
+  const members = await startEtcdCluster(t, 3);
+  const { until, pictures } = followEtcd(t, { hosts: members.map(({ address }) => address), staleAfterMs: 8000 });
+  await until('the first answer', ({ state }) => state === DcsState.Live);
+  for (const [index, member] of members.entries()) {
+    const other = members[(index + 1) % members.length];
+    await member.kill();
+    await other?.healthy();
+    await other?.put(`${PREFIX}leader`, `node${index}`);
+    await until(`news without ${member.name}`, ({ leader }) => leader?.name === `node${index}`);
+    await member.start();
+  }
+  assert.ok(pictures.every(({ state }) => state === DcsState.Live));
+});
+
+test('a frozen member is left for another one', async (t) => {
+  const members = await startEtcdCluster(t, 3);
+  const { until, pictures } = followEtcd(t, { hosts: members.map(({ address }) => address), staleAfterMs: 8000 });
+  await until('the first answer', ({ state }) => state === DcsState.Live);
+  for (const [index, member] of members.entries()) {
+    const other = members[(index + 1) % members.length];
+    member.freeze();
+    await other?.healthy();
+    await other?.put(`${PREFIX}leader`, `node${index}`);
+    await until(`news while ${member.name} is frozen`, ({ leader }) => leader?.name === `node${index}`);
+    member.thaw();
+    await member.healthy();
+  }
+  assert.ok(pictures.every(({ state }) => state === DcsState.Live));
+});
+
+test('a member without a quorum is not believed to know anything: stale, and live again with the quorum', async (t) => {
+  const members = await startEtcdCluster(t, 3);
+  const [first, second, third] = members;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  // Only the one that will be left alone is known to the follower.
+  const { until } = followEtcd(t, { hosts: [first.address] });
+  await first.put(`${PREFIX}leader`, 'node1');
+  await until('the leader', ({ leader }) => leader !== null);
+  await Promise.all([second.kill(), third.kill()]);
+  const stale = await until('stale claims', ({ state }) => state === DcsState.Stale);
+  assert.equal(stale.leader?.name, 'node1');
+  assert.match(stale.trouble ?? '', /\((this etcd member has no leader|no answer in time|etcdserver: request timed out)\)$/);
+  await second.start();
+  await until('live claims', ({ state }) => state === DcsState.Live);
+  await second.put(`${PREFIX}leader`, 'node2');
+  await until('news', ({ leader }) => leader?.name === 'node2');
+});
+
+test('a watch on a member that loses its leader is ended by etcd, not left mute', async (t) => {
+  const [first, second, third] = await startEtcdCluster(t, 3);
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  const endpoint = new GrpcEtcdEndpoint({ ...first.address, username: null, password: null, tls: null, keepaliveMs: 1000 });
+  t.after(() => endpoint.close());
+  const broken = new Promise<Error>((resolve) => {
+    const onCreated = () => void Promise.all([second.kill(), third.kill()]);
+    const handler: EtcdWatchHandler = { onCreated, onEvents: () => {}, onBroken: resolve };
+    endpoint.watch(PREFIX, 1n, handler);
+  });
+  assert.match((await broken).message, /no leader/);
+});
