@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { PasswordCredentials, NoCredentials } from './auth/credentials.js';
 import { KeyDeriver } from './auth/key-deriver.js';
 import { LoginSecrets } from './auth/login-secrets.js';
 import { AuthRules } from './auth/rules.js';
 import { parseUserlist } from './auth/userlist.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
-import { MonitorConnection } from './backend/monitor-connection.js';
+import type { MonitorConnection } from './backend/monitor-connection.js';
+import { openMonitor } from './backend/open-monitor.js';
 import { Pool } from './backend/pool.js';
 import { ClusterWatch } from './cluster/cluster-watch.js';
 import { MonitorQuery } from './cluster/monitor-query.js';
@@ -30,7 +30,6 @@ import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
 import { Greetings } from './session/greetings.js';
 import { SessionRegistry } from './session/registry.js';
 import { Startup } from './session/startup.js';
-import { nodeName } from './util/brand.js';
 import type { Clock } from './util/clock.js';
 
 /** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
@@ -277,29 +276,7 @@ export class App {
   }
 
   #openMonitor(host: string, port: number, database: string, timeoutMs: number): Promise<MonitorConnection> {
-    const { monitor } = this.config.cluster;
-    return MonitorConnection.open(
-      {
-        node: nodeName(`${host}:${port}`),
-        host,
-        port,
-        user: monitor.user,
-        database,
-        parameters: [
-          ['application_name', 'switchyard'],
-          ['client_encoding', 'UTF8'],
-          ['default_transaction_isolation', 'read committed'],
-        ],
-        credentials: monitor.password === null ? new NoCredentials() : new PasswordCredentials(monitor.password),
-      },
-      {
-        connectTimeoutMs: timeoutMs,
-        keepAliveMs: this.config.limits.tcpKeepaliveMs,
-        bufferBytes: this.config.limits.clientBufferBytes,
-        messageBytesMax: this.config.limits.messageBytes,
-      },
-      this.clock,
-    );
+    return openMonitor(this.config, { host, port, database }, timeoutMs, this.clock);
   }
 
   #userSources(config: Config): UserSources {

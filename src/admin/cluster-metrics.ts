@@ -119,7 +119,7 @@ function addNodeMetrics(metrics: MetricsRegistry, { clock, registry, watch }: Pr
     perNode(({ role, streaming }) => (role === NodeRole.Standby ? Number(streaming) : null)),
   );
   metrics.gauges('node_accepts_connections', 'Whether new connections to the node can be had.', ['node'], () =>
-    perNode(({ acceptsConnections }) => Number(acceptsConnections)),
+    perNode(({ acceptsConnections, health }) => Number(acceptsConnections && health !== NodeHealth.Unreachable)),
   );
   metrics.gauges('node_sessions', 'Sessions that have a backend on the node or are on their way to it.', ['node'], () =>
     perNode(({ name }) => registry.load(name)),

@@ -1,5 +1,5 @@
 import type { NodeFigures } from '../cluster/store.js';
-import { NodeRole } from '../cluster/view.js';
+import { NodeHealth, NodeRole } from '../cluster/view.js';
 import type { NodeView } from '../cluster/view.js';
 import { SessionActivity, countSessions, takeCensus } from './census.js';
 import type { Census } from './census.js';
@@ -101,7 +101,7 @@ function nodesOf({ watch, registry, pool }: Proxy, nowMs: number): StatusNode[] 
     ...lagOf(node, figures.get(node.name)),
     streaming: node.streaming,
     synchronous: node.synchronous,
-    acceptsConnections: node.acceptsConnections,
+    acceptsConnections: node.acceptsConnections && node.health !== NodeHealth.Unreachable,
     noloadbalance: node.noloadbalance,
     weight: node.weight,
     tags: Object.fromEntries(node.tags),

@@ -21,6 +21,9 @@ import { NodeRole } from './view.js';
  */
 export const PROOF_AGE_MAX_MS = 30_000;
 
+/** The start of one postmaster, computed anew over every connection, varies by less than this. */
+const SAME_START_MS = 1000;
+
 const NO_LAG: Lag = { bytes: null, ms: null, exact: false, tick: null };
 
 /** Everything that is known about one node by probing it. One per node and address; lives as long as the node is probed. */
@@ -163,8 +166,9 @@ export class NodeFacts {
     return ticks.caughtUpTo(sample.replayLsn)?.number ?? null;
   }
 
-  #applySample(sample: ProbeSample, ticks: Ticks, nowMs: number, options: HealthOptions): void {
+  #applySample(answer: ProbeSample, ticks: Ticks, nowMs: number, options: HealthOptions): void {
     const previous = this.#sample;
+    const sample = withKnownTimeline(answer, previous);
     if (previous?.identity !== sample.identity) {
       // Another connection than last time: a new one can be had.
       this.#connectFailuresInRow = 0;
@@ -210,6 +214,27 @@ export class NodeFacts {
       caughtUpAtMs: this.#caughtUpAtMs,
     });
   }
+}
+
+/**
+ * A standby that loses its WAL receiver shows the timeline of its control file, which may still be the one before last. But replay never
+ * goes back to an older timeline while the server runs, so what it was seen on stays true.
+ */
+function withKnownTimeline(sample: ProbeSample, previous: ProbeSample | null): ProbeSample {
+  if (previous === null || !previous.inRecovery || !sample.inRecovery || !isSameServer(previous, sample)) {
+    return sample;
+  }
+  const timeline = laterOf(previous.timeline, sample.timeline);
+  return timeline === sample.timeline ? sample : { ...sample, timeline };
+}
+
+function isSameServer({ identity: a }: ProbeSample, { identity: b }: ProbeSample): boolean {
+  if (a === b) {
+    return true;
+  }
+  const isSameStart =
+    a.startedAtMs !== null && b.startedAtMs !== null && Math.abs(a.startedAtMs - b.startedAtMs) < SAME_START_MS;
+  return isSameStart && a.systemIdentifier !== null && a.systemIdentifier === b.systemIdentifier;
 }
 
 function laterOf(a: number | null, b: number | null): number | null {

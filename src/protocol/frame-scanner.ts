@@ -159,6 +159,7 @@ export class FrameScanner {
       if (this.#bodyVerdict === Verdict.Drop) runStart = at;
       if (this.#bodyLeft === 0 && this.#bodyVerdict !== Verdict.Forward) {
         if (runStart < at) this.handler.onRun(buffer, runStart, at);
+        if (this.#closed) return;
         runStart = at;
         this.handler.onFlushed(this.#bodyType);
         if (this.#closed) return;
@@ -174,6 +175,7 @@ export class FrameScanner {
       const length = buffer.readUInt32BE(at + 1);
       if (length < 4 || length > this.#lengthMax) {
         if (runStart < at) this.handler.onRun(buffer, runStart, at);
+        if (this.#closed) return;
         this.close();
         this.handler.onViolation(`invalid message length ${length} of message type 0x${type.toString(16)}`);
         return;
@@ -206,11 +208,13 @@ export class FrameScanner {
       }
       if (verdict === Verdict.Drop) {
         if (runStart < at) this.handler.onRun(buffer, runStart, at);
+        if (this.#closed) return;
         runStart = next;
         this.handler.onFlushed(type);
         if (this.#closed) return;
       } else if (verdict === Verdict.ForwardAndFlush) {
         this.handler.onRun(buffer, runStart, next);
+        if (this.#closed) return;
         runStart = next;
         this.handler.onFlushed(type);
         if (this.#closed) return;

@@ -84,7 +84,7 @@ test('a leader key that names a node in recovery gets no write: units wait until
   });
   await delay(1_500);
   assert.equal(isAnswered, false, 'the write waits');
-  assert.equal(await metric(yard, 'switchyard_held_sessions'), 1);
+  assert.equal(await metric(yard, 'switchyard_held_sessions{route="primary"}'), 1);
   await etcd.put(key, leader.name);
   await write;
   await client.end();

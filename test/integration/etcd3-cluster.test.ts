@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DcsState } from '../../src/dcs/claims.js';
-import type { EtcdWatchHandler } from '../../src/dcs/etcd3-endpoint.js';
 import { GrpcEtcdEndpoint } from '../../src/dcs/etcd3-grpc.js';
 import { startEtcdCluster } from '../support/etcd-server.js';
 import { PREFIX, followEtcd } from '../support/follow-etcd.js';
+import { waitFor } from '../support/processes.js';
 
 test('one of three members down: whichever it is, the claims stay live and the news come', async (t) => {
   const members = await startEtcdCluster(t, 3);
@@ -48,7 +48,10 @@ test('a member without a quorum is not believed to know anything: stale, and liv
   await Promise.all([second.kill(), third.kill()]);
   const stale = await until('stale claims', ({ state }) => state === DcsState.Stale);
   assert.equal(stale.leader?.name, 'node1');
-  assert.match(stale.trouble ?? '', /\((this etcd member has no leader|no answer in time|etcdserver: request timed out)\)$/);
+  assert.match(
+    stale.trouble ?? '',
+    /\((this etcd member has no leader|no answer in time|etcdserver: request timed out)\)$/,
+  );
   await second.start();
   await until('live claims', ({ state }) => state === DcsState.Live);
   await second.put(`${PREFIX}leader`, 'node2');
@@ -58,12 +61,17 @@ test('a member without a quorum is not believed to know anything: stale, and liv
 test('a watch on a member that loses its leader is ended by etcd, not left mute', async (t) => {
   const [first, second, third] = await startEtcdCluster(t, 3);
   assert.ok(first !== undefined && second !== undefined && third !== undefined);
-  const endpoint = new GrpcEtcdEndpoint({ ...first.address, username: null, password: null, tls: null, keepaliveMs: 1000 });
-  t.after(() => endpoint.close());
-  const broken = new Promise<Error>((resolve) => {
-    const onCreated = () => void Promise.all([second.kill(), third.kill()]);
-    const handler: EtcdWatchHandler = { onCreated, onEvents: () => {}, onBroken: resolve };
-    endpoint.watch(PREFIX, 1n, handler);
+  const endpoint = new GrpcEtcdEndpoint({
+    ...first.address,
+    username: null,
+    password: null,
+    tls: null,
+    keepaliveMs: 1000,
   });
-  assert.match((await broken).message, /no leader/);
+  t.after(() => endpoint.close());
+  const broken: Error[] = [];
+  const onCreated = () => void Promise.all([second.kill(), third.kill()]);
+  endpoint.watch(PREFIX, 1n, { onCreated, onEvents: () => {}, onBroken: (error) => broken.push(error) });
+  await waitFor(() => broken.length > 0, { timeoutMs: 20_000, what: 'the end of the watch' });
+  assert.match(broken[0]?.message ?? '', /no leader/);
 });

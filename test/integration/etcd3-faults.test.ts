@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { DcsState } from '../../src/dcs/claims.js';
-import type { EtcdWatchHandler } from '../../src/dcs/etcd3-endpoint.js';
 import { GrpcEtcdEndpoint } from '../../src/dcs/etcd3-grpc.js';
 import { EtcdServer, startEtcd } from '../support/etcd-server.js';
 import { FaultProxy } from '../support/fault-proxy.js';
 import { PREFIX, followEtcd } from '../support/follow-etcd.js';
 import { refusingPort, silentPort } from '../support/ports.js';
+import { waitFor } from '../support/processes.js';
 
 const MEMBER = '{"conn_url":"postgres://10.0.0.1:5432/postgres"}';
 const STALE_MS = 2500;
@@ -100,21 +101,30 @@ test('a watch that begins before the compaction is told so, and ends', async (t)
   const etcd = await startEtcd(t);
   for (let round = 0; round < 5; round += 1) await etcd.put(`${PREFIX}leader`, 'node1');
   await etcd.compact(await etcd.revision());
-  const endpoint = new GrpcEtcdEndpoint({ ...etcd.address, username: null, password: null, tls: null, keepaliveMs: 1000 });
-  t.after(() => endpoint.close());
-  const broken = await new Promise<Error>((resolve) => {
-    const handler: EtcdWatchHandler = { onCreated: () => {}, onEvents: () => {}, onBroken: resolve };
-    endpoint.watch(PREFIX, 2n, handler);
+  const endpoint = new GrpcEtcdEndpoint({
+    ...etcd.address,
+    username: null,
+    password: null,
+    tls: null,
+    keepaliveMs: 1000,
   });
-  assert.match(broken.message, /^etcd cancelled the watch: compacted up to revision \d+$/);
+  t.after(() => endpoint.close());
+  const broken: Error[] = [];
+  endpoint.watch(PREFIX, 2n, { onCreated: () => {}, onEvents: () => {}, onBroken: (error) => broken.push(error) });
+  await waitFor(() => broken.length > 0, { timeoutMs: 5000, what: 'the end of the watch' });
+  assert.match(broken[0]?.message ?? '', /^etcd cancelled the watch: compacted up to revision \d+$/);
 });
 
 test('begins when etcd comes, however late', async (t) => {
   const [etcd] = await EtcdServer.createCluster(1);
   assert.ok(etcd !== undefined);
   t.after(() => etcd.close());
-  const { until, pictures } = followEtcd(t, { hosts: [etcd.address, { host: '127.0.0.1', port: await refusingPort() }] });
-  const unknown = await until('trouble', ({ trouble }) => /\(connection refused\).*\(connection refused\)/.test(trouble ?? ''));
+  const { until, pictures } = followEtcd(t, {
+    hosts: [etcd.address, { host: '127.0.0.1', port: await refusingPort() }],
+  });
+  const unknown = await until('trouble', ({ trouble }) =>
+    /\(connection refused\).*\(connection refused\)/.test(trouble ?? ''),
+  );
   assert.equal(unknown.state, DcsState.Unknown);
   await etcd.start();
   await until('live claims', ({ state }) => state === DcsState.Live);
@@ -124,7 +134,10 @@ test('begins when etcd comes, however late', async (t) => {
 test('a host name that does not exist is trouble with its name', async (t) => {
   const { until } = followEtcd(t, { hosts: [{ host: 'no-such-host.invalid', port: 2379 }] });
   const { trouble } = await until('trouble', (claims) => claims.trouble?.includes('(') ?? false);
-  assert.match(trouble ?? '', /^etcd cannot be read: no-such-host\.invalid:2379 \((host name|no answer|Name resolution)/);
+  assert.match(
+    trouble ?? '',
+    /^etcd cannot be read: no-such-host\.invalid:2379 \((host name|no answer|Name resolution)/,
+  );
 });
 
 test('a silent host in the list costs a request time-out, not the claims', async (t) => {
@@ -143,7 +156,6 @@ test('a silent host in the list costs a request time-out, not the claims', async
 });
 
 test('what does not speak gRPC is trouble, no crash', async (t) => {
-  const { createServer } = await import('node:net');
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n');
@@ -171,7 +183,9 @@ for (const identity of ['new', 'same'] as const) {
     const refused = await until('a problem', ({ problems }) => problems.length === 1);
     assert.match(
       refused.problems[0] ?? '',
-      identity === 'new' ? /not believed: it belongs to etcd cluster \d+ instead of \d+$/ : /not believed: it is at revision \d+, but \d+ has been seen$/,
+      identity === 'new'
+        ? /not believed: it belongs to etcd cluster \d+ instead of \d+$/
+        : /not believed: it is at revision \d+, but \d+ has been seen$/,
     );
     assert.equal(refused.leader, old.leader);
     await until('stale claims', ({ state }) => state === DcsState.Stale);

@@ -14,7 +14,11 @@ const WATCHDOG_LATE_MS = 60_000;
 
 test('sees puts and deletes through the watch, long before the next reading', async (t) => {
   const etcd = await startEtcd(t);
-  const { until, pictures } = followEtcd(t, { hosts: [etcd.address], watchdogIntervalMs: WATCHDOG_LATE_MS, staleAfterMs: 90_000 });
+  const { until, pictures } = followEtcd(t, {
+    hosts: [etcd.address],
+    watchdogIntervalMs: WATCHDOG_LATE_MS,
+    staleAfterMs: 90_000,
+  });
   await until('the first answer', (claims) => claims.state === DcsState.Live);
   await etcd.put(`${PREFIX}members/node1`, MEMBER);
   const revision = await etcd.put(`${PREFIX}leader`, 'node1');
@@ -87,7 +91,12 @@ for (const version of PATRONI_VERSIONS) {
         else await etcd.delete(prefix + event.suffix);
       };
       for (const key of recording.initial) await write({ kind: 'put', revision: 0n, key });
-      const { until } = followEtcd(t, { hosts: [etcd.address], prefix, watchdogIntervalMs: WATCHDOG_LATE_MS, staleAfterMs: 90_000 });
+      const { until } = followEtcd(t, {
+        hosts: [etcd.address],
+        prefix,
+        watchdogIntervalMs: WATCHDOG_LATE_MS,
+        staleAfterMs: 90_000,
+      });
       await until('the first answer', ({ state }) => state === DcsState.Live);
       const events = recording.steps.flat();
       for (const event of events) await write(event);
@@ -97,7 +106,15 @@ for (const version of PATRONI_VERSIONS) {
       const last = await etcd.revision();
       const claims = await until(`the end of ${story}`, (now) => now.revision >= last);
       assert.equal(claims.leader?.name, wanted.leader?.name);
-      for (const part of ['members', 'sync', 'history', 'settings', 'systemIdentifier', 'leaderOptime', 'problems'] as const) {
+      for (const part of [
+        'members',
+        'sync',
+        'history',
+        'settings',
+        'systemIdentifier',
+        'leaderOptime',
+        'problems',
+      ] as const) {
         assert.deepEqual(claims[part], wanted[part], `${story}: ${part}`);
       }
       assert.equal(claims.switchover === null, wanted.switchover === null);

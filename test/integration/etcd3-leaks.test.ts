@@ -56,8 +56,13 @@ test(`${BREAKS} breaks of the connection leave one watch in etcd and nothing beh
   assert.ok(proxy.accepted > BREAKS / 2, `${proxy.accepted} connections in ${BREAKS} breaks`);
   assert.ok(pictures.every(({ state }) => state === DcsState.Live));
   const grown = () =>
-    Object.entries(resources()).filter(([name, count]) => name !== 'Timeout' && name !== 'Immediate' && count > (before[name] ?? 0) + 1);
-  await waitFor(() => grown().length === 0, { timeoutMs: 10_000, what: `no more handles than ${JSON.stringify(before)}` });
+    Object.entries(resources()).filter(
+      ([name, count]) => name !== 'Timeout' && name !== 'Immediate' && count > (before[name] ?? 0) + 1,
+    );
+  await waitFor(() => grown().length === 0, {
+    timeoutMs: 10_000,
+    what: `no more handles than ${JSON.stringify(before)}`,
+  });
   await provider.close();
   await waitFor(async () => (await watchers()) === 0, { timeoutMs: 10_000, what: 'no watcher' });
   await waitFor(() => proxy.connections === 0, { timeoutMs: 10_000, what: 'no connection' });
@@ -95,7 +100,9 @@ for (const [what, state] of [
         : what === 'that is silent'
           ? silent.port
           : await refusingPort();
-    const urls = ['dcs/etcd3.js', 'util/clock.js', 'log.js'].map((file) => new URL(`../../src/${file}`, import.meta.url).href);
+    const urls = ['dcs/etcd3.js', 'util/clock.js', 'log.js'].map(
+      (file) => new URL(`../../src/${file}`, import.meta.url).href,
+    );
     const child = spawn(process.execPath, ['--input-type=module', '-e', program, ...urls, '700', String(port)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

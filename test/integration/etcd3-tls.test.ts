@@ -26,11 +26,42 @@ async function makeCertificates(t: TestContext): Promise<Certificates> {
   t.after(() => rm(folder, { recursive: true, force: true }));
   const file = (name: string) => join(folder, name);
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await run(openssl, ['req', '-x509', ...newKey, '-days', '2', '-subj', '/CN=ca', '-keyout', file('ca.key'), '-out', file('ca.crt')]);
+  await run(openssl, [
+    'req',
+    '-x509',
+    ...newKey,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=ca',
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.crt'),
+  ]);
   await writeFile(file('ext'), 'subjectAltName=DNS:etcd.example\nextendedKeyUsage=serverAuth,clientAuth\n');
   for (const name of ['server', 'client']) {
-    await run(openssl, ['req', ...newKey, '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)]);
-    const sign = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial', '-days', '2', '-extfile', file('ext')];
+    await run(openssl, [
+      'req',
+      ...newKey,
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      file(`${name}.key`),
+      '-out',
+      file(`${name}.csr`),
+    ]);
+    const sign = [
+      '-CA',
+      file('ca.crt'),
+      '-CAkey',
+      file('ca.key'),
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-extfile',
+      file('ext'),
+    ];
     await run(openssl, ['x509', '-req', '-in', file(`${name}.csr`), ...sign, '-out', file(`${name}.crt`)]);
   }
   return {
@@ -58,7 +89,10 @@ test('follows over TLS with a client certificate, and only an etcd that can show
   };
   for (const [what, tls] of Object.entries(bad)) {
     const { until, provider } = followEtcd(t, { hosts, tls });
-    const { trouble } = await until(`trouble with ${what}`, (claims) => claims.trouble?.startsWith('etcd cannot be read') ?? false);
+    const { trouble } = await until(
+      `trouble with ${what}`,
+      (claims) => claims.trouble?.startsWith('etcd cannot be read') ?? false,
+    );
     assert.equal(provider.claims.state, DcsState.Unknown, `${what}: ${trouble}`);
     await provider.close();
   }

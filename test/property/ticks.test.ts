@@ -64,11 +64,20 @@ test('the ring gives the same as a list that drops its head', () => {
 
 test('the search finds the tick that a look at every tick finds', () => {
   fc.assert(
-    fc.property(stepsArbitrary, fc.integer({ min: 1, max: 70 }), fc.bigInt({ min: 0n, max: 3500n }), (steps, capacity, lsn) => {
-      const { ticks, all } = tell(steps, capacity);
-      const expected = all.slice(-capacity).filter((tick) => tick.lsn <= lsn).at(-1) ?? null;
-      assert.equal(ticks.caughtUpTo(lsn), expected);
-    }),
+    fc.property(
+      stepsArbitrary,
+      fc.integer({ min: 1, max: 70 }),
+      fc.bigInt({ min: 0n, max: 3500n }),
+      (steps, capacity, lsn) => {
+        const { ticks, all } = tell(steps, capacity);
+        const expected =
+          all
+            .slice(-capacity)
+            .filter((tick) => tick.lsn <= lsn)
+            .at(-1) ?? null;
+        assert.equal(ticks.caughtUpTo(lsn), expected);
+      },
+    ),
   );
 });
 
@@ -78,8 +87,7 @@ test('lag is never negative, and more replay never means more lag', () => {
     fc.property(stepsArbitrary, positions, positions, fc.integer({ min: 0, max: 9000 }), (steps, a, b, laterMs) => {
       const { ticks, nowMs } = tell(steps, 100);
       const [less, more] = a < b ? [a, b] : [b, a];
-      const ask = (replayLsn: bigint) =>
-        ticks.lag({ replayLsn, timeline: 1, nowMs: nowMs + laterMs, caughtUpAtMs: 0 });
+      const ask = (replayLsn: bigint) => ticks.lag({ replayLsn, timeline: 1, nowMs: nowMs + laterMs, caughtUpAtMs: 0 });
       const behind = ask(less);
       const ahead = ask(more);
       assert.ok((ahead.ms ?? -1) >= 0 && (ahead.bytes ?? -1) >= 0);

@@ -16,7 +16,7 @@ export interface Follower {
   readonly pictures: Claims[];
   readonly log: { readonly level: string; readonly message: string; readonly fields: LogFields }[];
   /** Waits until the claims satisfy the condition. */
-  until(what: string, condition: (claims: Claims) => boolean): Promise<Claims>;
+  readonly until: (what: string, condition: (claims: Claims) => boolean) => Promise<Claims>;
 }
 
 /** Follows `/service/pg/` in etcd with short limits, until the end of the test. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../../src/errors.js';
 import { isAlive } from '../../src/cli/demo/postgres/process-tree.js';
+import { requirePrograms } from './install.js';
 import { listenOnLoopback } from './ports.js';
 import { testGuard } from './processes.js';
 
@@ -42,6 +43,8 @@ export class Partitions {
   readonly #tree: (typeof CGROUP_TREES)[number] | null;
   readonly #groups: Set<string>;
   #trouble: string | null;
+  /** Path of `nft`, which is often outside PATH; known once partitions are proven. */
+  #nft: string;
   #isProven: boolean;
   #unguard: (() => void) | null;
 
@@ -51,6 +54,7 @@ export class Partitions {
     this.#tree = CGROUP_TREES.find(({ mount }) => existsSync(join(mount, 'cgroup.procs'))) ?? null;
     this.#groups = new Set();
     this.#trouble = this.#tree === null ? 'there is no cgroup v2 tree' : null;
+    this.#nft = '';
     this.#isProven = false;
     this.#unguard = null;
   }
@@ -79,7 +83,7 @@ export class Partitions {
   async heal(): Promise<void> {
     this.#unguard?.();
     this.#unguard = null;
-    await run('nft', ['delete', 'table', 'inet', this.#table]).catch(() => {});
+    if (this.#nft !== '') await run(this.#nft, ['delete', 'table', 'inet', this.#table]).catch(() => {});
   }
 
   /** Ends all rules and removes the groups, whose programs must have ended. */
@@ -113,8 +117,8 @@ export class Partitions {
         lines.push(`add rule inet ${this.#table} ${chain} ${from}tcp ${port} ${ports} drop`);
       }
     }
-    this.#unguard ??= testGuard.add(() => spawnSync('nft', ['delete', 'table', 'inet', this.#table]));
-    const { status, error, stderr } = spawnSync('nft', ['-f', '-'], {
+    this.#unguard ??= testGuard.add(() => spawnSync(this.#nft, ['delete', 'table', 'inet', this.#table]));
+    const { status, error, stderr } = spawnSync(this.#nft, ['-f', '-'], {
       input: `${lines.join('\n')}\n`,
       encoding: 'utf8',
     });
@@ -127,9 +131,9 @@ export class Partitions {
       const owner = new RegExp(`^${TABLE_PREFIX}(\\d+)-`).exec(name);
       return owner !== null && !isAlive(Number(owner[1]));
     };
-    const { stdout } = await run('nft', ['list', 'tables']);
+    const { stdout } = await run(this.#nft, ['list', 'tables']);
     const tables = [...stdout.matchAll(/^table inet (\S+)$/gm)].map((match) => match[1] ?? '');
-    for (const table of tables.filter(isLeft)) await run('nft', ['delete', 'table', 'inet', table]);
+    for (const table of tables.filter(isLeft)) await run(this.#nft, ['delete', 'table', 'inet', table]);
     const { mount = '' } = this.#tree ?? {};
     for (const group of (await readdir(mount)).filter(isLeft)) await rmdir(join(mount, group)).catch(() => {});
   }
@@ -138,6 +142,7 @@ export class Partitions {
   async #prove(): Promise<void> {
     const server = createServer((socket) => socket.destroy());
     try {
+      [this.#nft = ''] = await requirePrograms('nft');
       await this.#sweep();
       const port = await listenOnLoopback(server);
       const group = 'self-test';

@@ -1,4 +1,3 @@
-import type { TestContext } from 'node:test';
 import type { Settings } from '../../src/cli/demo/postgres/data-directory.js';
 import type { PostgresServer } from '../../src/cli/demo/postgres/server.js';
 import { createPostgres, sql } from './postgres-server.js';
@@ -6,6 +5,11 @@ import type { SqlOptions } from './postgres-server.js';
 import { waitFor } from './processes.js';
 
 const REPLICATION_TIMEOUT_MS = 30_000;
+
+/** Whatever ends one day and cleans up then: a test, or the hooks of a file. */
+export interface Ending {
+  after(run: () => Promise<unknown>): void;
+}
 
 export interface PostgresClusterOptions {
   /** 2 by default. */
@@ -30,8 +34,8 @@ export class PostgresCluster {
     this.#primary = primary;
   }
 
-  /** Starts a cluster whose standbys stream; it is closed after the test. */
-  static async start(t: TestContext, options: PostgresClusterOptions = {}): Promise<PostgresCluster> {
+  /** Starts a cluster whose standbys stream; it is closed when `t` ends. */
+  static async start(t: Ending, options: PostgresClusterOptions = {}): Promise<PostgresCluster> {
     const primary = await createPostgres({
       name: 'node1',
       settings: options.settings ?? {},

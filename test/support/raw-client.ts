@@ -147,6 +147,13 @@ export class RawClient {
     this.#socket.write(Buffer.concat(bytes));
   }
 
+  /** Sends bytes as they are and waits until the kernel has taken them, to send much without keeping it. */
+  async sendFlushed(bytes: Buffer): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#socket.write(bytes, (error) => (error instanceof Error ? reject(error) : resolve()));
+    });
+  }
+
   /** Sends a unit and returns what comes back for it. */
   async unit(...bytes: readonly Buffer[]): Promise<RawReply> {
     this.send(...bytes);

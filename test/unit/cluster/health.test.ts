@@ -24,7 +24,10 @@ const OPTIONS: HealthOptions = {
   sampleMaxAgeMs: 5000,
 };
 
-function measureOf(ms: number | null, over: Partial<Measure> & { bytes?: number | null; exact?: boolean } = {}): Measure {
+function measureOf(
+  ms: number | null,
+  over: Partial<Measure> & { bytes?: number | null; exact?: boolean } = {},
+): Measure {
   const { bytes = 0, exact = true, ...rest } = over;
   return {
     isPrimary: false,

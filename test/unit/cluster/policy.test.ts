@@ -58,10 +58,7 @@ test('leader key names N, N is out of recovery on a timeline not lower than the 
 });
 
 test('leader key names N, N is still in recovery: nobody', () => {
-  refuses(
-    { leader: B, proofs: proofs(gone, standbyOn(1)) },
-    /^node2 holds the leader key and is still in recovery$/,
-  );
+  refuses({ leader: B, proofs: proofs(gone, standbyOn(1)) }, /^node2 holds the leader key and is still in recovery$/);
 });
 
 test('leader key names N, the old primary P still accepts writes: never P', () => {
@@ -169,7 +166,13 @@ test('a member that has not answered, or surely failed, is not the primary', () 
   refuses({ proofs: proofs(gone, standbyOn(1)) }, /ECONNREFUSED/);
 });
 
-const nodes = { provider: 'nodes', leader: null, systemIdentifier: null, highestTimeline: 0, lastPrimary: null } as const;
+const nodes = {
+  provider: 'nodes',
+  leader: null,
+  systemIdentifier: null,
+  highestTimeline: 0,
+  lastPrimary: null,
+} as const;
 
 test('fixed nodes: the one node out of recovery', () => {
   chooses({ ...nodes }, A);
@@ -196,7 +199,10 @@ test('fixed nodes: nodes of two clusters are refused until one of them is known 
   const mixed = proofs(primaryOn(1), standbyOn(1, OTHER_SYSTEM));
   refuses({ ...nodes, proofs: mixed }, /different clusters.*node1 has 7711.*node2 has 7000/);
   chooses({ ...nodes, proofs: mixed, systemIdentifier: SYSTEM }, A);
-  refuses({ ...nodes, proofs: proofs(primaryOn(9, OTHER_SYSTEM), standbyOn(1)), systemIdentifier: SYSTEM }, /node1 has/);
+  refuses(
+    { ...nodes, proofs: proofs(primaryOn(9, OTHER_SYSTEM), standbyOn(1)), systemIdentifier: SYSTEM },
+    /node1 has/,
+  );
 });
 
 test('fixed nodes: an old primary on a lower timeline stays out after the new one is lost', () => {

@@ -19,11 +19,14 @@ test('nothing is a fact before a node has answered', () => {
   const { view } = new FakeCluster().store;
   assert.equal(view.epoch, 0);
   assert.equal(view.primary, null);
-  assert.deepEqual([...view.nodes.values()].map(({ role, health, lagBytes }) => [role, health, lagBytes]), [
-    ['unknown', 'unknown', null],
-    ['unknown', 'unknown', null],
-    ['unknown', 'unknown', null],
-  ]);
+  assert.deepEqual(
+    [...view.nodes.values()].map(({ role, health, lagBytes }) => [role, health, lagBytes]),
+    [
+      ['unknown', 'unknown', null],
+      ['unknown', 'unknown', null],
+      ['unknown', 'unknown', null],
+    ],
+  );
 });
 
 test('claims and samples make a primary and healthy standbys', () => {
@@ -298,6 +301,26 @@ test('a standby that stays on the old timeline is out, whatever its position', (
   assert.equal(cluster.store.caughtUpTick(C), null);
 });
 
+test('a standby that loses its WAL receiver is still on the timeline it was seen on, whatever its control file says', () => {
+  const cluster = settled();
+  cluster.actor(A).over = { timeline: 2 };
+  const startedAtMs = 50_000;
+  cluster.actor(B).over = { timeline: 2, startedAtMs };
+  cluster.run(1000);
+  cluster.actor(A).fails = 'refused';
+  cluster.actor(B).over = { timeline: 1, streaming: false, startedAtMs };
+  cluster.views.length = 0;
+  cluster.run(20_000);
+  assert.equal(cluster.view.nodes.get(B)?.timeline, 2);
+  assert.deepEqual(cluster.path(B), ['healthy']);
+  cluster.actor(B).over = { timeline: 1, streaming: false, startedAtMs: startedAtMs + 40 };
+  cluster.round();
+  assert.equal(cluster.view.nodes.get(B)?.timeline, 2, 'over a new connection too');
+  cluster.actor(B).over = { timeline: 1, streaming: false, startedAtMs: cluster.clock.nowMs() };
+  cluster.round();
+  assert.equal(cluster.view.nodes.get(B)?.timeline, 1, 'a restarted server may have been rewound');
+});
+
 test('a demoted primary is a standby again after its own proof and warm-up', () => {
   const cluster = settled();
   cluster.claim(claimsOf({ leader: B }));
@@ -399,7 +422,13 @@ test('fixed nodes: a frozen node is waited for only until it has surely failed',
 
 test('new connections that hang are shown beside a node that answers, and go away with the first that is had', () => {
   const cluster = settled();
-  const failure = { ok: false, kind: 'timeout', message: 'a new connection took too long', atMs: 0, phase: 'connect' } as const;
+  const failure = {
+    ok: false,
+    kind: 'timeout',
+    message: 'a new connection took too long',
+    atMs: 0,
+    phase: 'connect',
+  } as const;
   cluster.store.applyConnect(B, failure);
   assert.equal(cluster.view.nodes.get(B)?.acceptsConnections, true, 'one slow connection proves nothing');
   cluster.store.applyConnect(B, failure);

@@ -109,7 +109,9 @@ export class FakeMember implements EtcdEndpoint {
     this.reads += 1;
     const reading: EtcdReading = { header: this.#etcd.header, keys: this.#etcd.keys };
     if (this.manner === 'refuses') {
-      return Promise.reject(new Error('14 UNAVAILABLE: No connection established. Last error: connect ECONNREFUSED 10.0.0.1:2379'));
+      return Promise.reject(
+        new Error('14 UNAVAILABLE: No connection established. Last error: connect ECONNREFUSED 10.0.0.1:2379'),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#waiting.add(reject);

@@ -7,7 +7,16 @@ import { FakeClock } from '../../support/fake-clock.js';
 
 const nodes = [
   { name: 'a', host: '10.0.0.1', port: 5432, weight: 1, tags: new Map([['zone', 'x']]) },
-  { name: 'b', host: '::1', port: 6000, weight: 3, tags: new Map([['noloadbalance', 'true'], ['nofailover', 'no']]) },
+  {
+    name: 'b',
+    host: '::1',
+    port: 6000,
+    weight: 3,
+    tags: new Map([
+      ['noloadbalance', 'true'],
+      ['nofailover', 'no'],
+    ]),
+  },
 ];
 
 test('the nodes are members, live from the beginning, and nobody leads', () => {

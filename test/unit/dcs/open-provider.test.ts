@@ -26,5 +26,11 @@ test('nodes: takes them as they are', async (t) => {
   assert.equal(provider.claims.provider, 'nodes');
   const [member] = provider.claims.members.values();
   assert.deepEqual([member?.name, member?.host, member?.port], ['a', '10.0.0.1', 5432]);
-  assert.deepEqual(member?.tags, new Map([['zone', 'x'], ['weight', '2']]));
+  assert.deepEqual(
+    member?.tags,
+    new Map([
+      ['zone', 'x'],
+      ['weight', '2'],
+    ]),
+  );
 });

@@ -14,7 +14,7 @@ function part(suffix: string, value: string): KeyPart | undefined {
   return decoded.part;
 }
 
-test('the prefix is Patroni\'s, with and without a Citus group', () => {
+test("the prefix is Patroni's, with and without a Citus group", () => {
   assert.equal(patroniPrefix('service', 'pg', null), '/service/pg/');
   assert.equal(patroniPrefix('/service/', 'pg', null), '/service/pg/');
   assert.equal(patroniPrefix('/a/b', 'pg', 0), '/a/b/pg/0/');
@@ -36,7 +36,7 @@ test('members: only one level below the folder', () => {
   });
 });
 
-test('config: Patroni\'s defaults where nothing is said', () => {
+test("config: Patroni's defaults where nothing is said", () => {
   assert.deepEqual(part('config', '{}'), { kind: 'settings', settings: DEFAULT_SETTINGS });
   assert.deepEqual(part('config', '{"pause":null,"ttl":null,"synchronous_mode":null}'), {
     kind: 'settings',
@@ -45,7 +45,8 @@ test('config: Patroni\'s defaults where nothing is said', () => {
 });
 
 test('config: what is said, in all spellings', () => {
-  const value = '{"ttl":20,"loop_wait":"5","retry_timeout":7.4,"pause":"on","synchronous_mode":"Quorum","failsafe_mode":true}';
+  const value =
+    '{"ttl":20,"loop_wait":"5","retry_timeout":7.4,"pause":"on","synchronous_mode":"Quorum","failsafe_mode":true}';
   assert.deepEqual(part('config', value), {
     kind: 'settings',
     settings: {
@@ -78,7 +79,11 @@ test('config: a standby cluster says where from, and knows no synchronous mode',
 test('config: nonsense is a problem, and the rest stands', () => {
   assert.deepEqual(decode('config', '{"ttl":"soon","loop_wait":0,"pause":"maybe","failsafe_mode":1}'), {
     part: { kind: 'settings', settings: { ...DEFAULT_SETTINGS, failsafeMode: true } },
-    problems: ['config: ttl: not a number of seconds', 'config: loop_wait: not a number of seconds', 'config: pause: neither true nor false'],
+    problems: [
+      'config: ttl: not a number of seconds',
+      'config: loop_wait: not a number of seconds',
+      'config: pause: neither true nor false',
+    ],
   });
   assert.deepEqual(decode('config', '[1]'), {
     part: { kind: 'settings', settings: DEFAULT_SETTINGS },
@@ -100,7 +105,10 @@ test('failover: a switchover that is wanted now', () => {
 });
 
 test('failover: a switchover that is wanted later', () => {
-  const decoded = part('failover', '{"leader":"node1","member":"node2","scheduled_at":"2026-11-22T16:38:59.011385+02:00"}');
+  const decoded = part(
+    'failover',
+    '{"leader":"node1","member":"node2","scheduled_at":"2026-11-22T16:38:59.011385+02:00"}',
+  );
   assert.equal(decoded?.kind, 'switchover');
   assert.equal(decoded.switchover?.scheduledAtEpochMs, Date.UTC(2026, 10, 22, 14, 38, 59, 11));
 });
@@ -130,14 +138,20 @@ test('failover: the form of old versions', () => {
 
 test('failover: empty is none, and nonsense is none with a problem', () => {
   assert.deepEqual(part('failover', '{}'), { kind: 'switchover', switchover: null });
-  assert.deepEqual(part('failover', '{"scheduled_at":"2026-11-22T16:38:59Z"}'), { kind: 'switchover', switchover: null });
+  assert.deepEqual(part('failover', '{"scheduled_at":"2026-11-22T16:38:59Z"}'), {
+    kind: 'switchover',
+    switchover: null,
+  });
   for (const [value, problem] of [
     ['[]', 'failover: not a JSON object'],
     ['5', 'failover: not a JSON object'],
     ['{"leader":', 'failover: not JSON'],
     ['{"leader":5}', 'failover: leader: not a name'],
   ] as const) {
-    assert.deepEqual(decode('failover', value), { part: { kind: 'switchover', switchover: null }, problems: [problem] });
+    assert.deepEqual(decode('failover', value), {
+      part: { kind: 'switchover', switchover: null },
+      problems: [problem],
+    });
   }
 });
 
@@ -189,13 +203,19 @@ test('history: a thousand bad lines make a handful of problems', () => {
 });
 
 test('initialize: the system identifier as text, null while it is only a lock', () => {
-  assert.deepEqual(part('initialize', '7711005897848756582'), { kind: 'initialize', systemIdentifier: '7711005897848756582' });
+  assert.deepEqual(part('initialize', '7711005897848756582'), {
+    kind: 'initialize',
+    systemIdentifier: '7711005897848756582',
+  });
   assert.deepEqual(part('initialize', ''), { kind: 'initialize', systemIdentifier: null });
   assert.deepEqual(decode('initialize', 'x')?.problems, ['initialize: not a system identifier']);
 });
 
 test('status, and the key of old versions', () => {
-  assert.deepEqual(part('status', '{"optime":9223372036854775807,"slots":{"a":1}}'), { kind: 'status', optime: 9223372036854775807n });
+  assert.deepEqual(part('status', '{"optime":9223372036854775807,"slots":{"a":1}}'), {
+    kind: 'status',
+    optime: 9223372036854775807n,
+  });
   assert.deepEqual(part('status', '67108960'), { kind: 'status', optime: 67108960n });
   assert.deepEqual(part('optime/leader', '67108960'), { kind: 'old-optime', optime: 67108960n });
   assert.deepEqual(decode('status', '{}')?.problems, ['status: optime: not a WAL position']);
@@ -209,7 +229,24 @@ test('unknown keys mean nothing, those of Citus groups included', () => {
 });
 
 test('no value of any key throws', () => {
-  const suffix = fc.constantFrom('leader', 'members/n', 'config', 'failover', 'sync', 'history', 'initialize', 'status', 'optime/leader');
-  const value = fc.oneof(fc.string({ unit: 'binary' }), fc.json(), fc.json().map((text) => text.slice(0, -1)));
-  fc.assert(fc.property(suffix, value, (key, text) => decode(key, text) !== null), { numRuns: 1000 });
+  const suffix = fc.constantFrom(
+    'leader',
+    'members/n',
+    'config',
+    'failover',
+    'sync',
+    'history',
+    'initialize',
+    'status',
+    'optime/leader',
+  );
+  const value = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.json(),
+    fc.json().map((text) => text.slice(0, -1)),
+  );
+  fc.assert(
+    fc.property(suffix, value, (key, text) => decode(key, text) !== null),
+    { numRuns: 1000 },
+  );
 });

@@ -125,8 +125,31 @@ for (const version of PATRONI_VERSIONS) {
 }
 
 test('range and events give the same parts, for any keys in any order', () => {
-  const suffix = fc.constantFrom('leader', 'members/a', 'members/B', 'config', 'failover', 'sync', 'history', 'initialize', 'status', 'optime/leader', 'failsafe');
-  const value = fc.constantFrom('', 'a', '{}', '{"leader":"A","sync_standby":"b , x","member":"B"}', '{"conn_url":"postgres://h:1/"}', '[[1,2,"r"]]', '5', '{', '{"optime":7}', '{"pause":true}');
+  const suffix = fc.constantFrom(
+    'leader',
+    'members/a',
+    'members/B',
+    'config',
+    'failover',
+    'sync',
+    'history',
+    'initialize',
+    'status',
+    'optime/leader',
+    'failsafe',
+  );
+  const value = fc.constantFrom(
+    '',
+    'a',
+    '{}',
+    '{"leader":"A","sync_standby":"b , x","member":"B"}',
+    '{"conn_url":"postgres://h:1/"}',
+    '[[1,2,"r"]]',
+    '5',
+    '{',
+    '{"optime":7}',
+    '{"pause":true}',
+  );
   const change = fc.record({ suffix, value: fc.option(value) });
   fc.assert(
     fc.property(fc.array(change, { maxLength: 40 }), fc.nat(40), (changes, at) => {
@@ -179,14 +202,21 @@ test('a leader key that was deleted and made again has another term, though it s
 
 test('the sync key takes the spelling of the members, in whatever order they came', () => {
   const sync = key('sync', '{"leader":"NODEa","sync_standby":"nodeb,NodeC"}');
-  for (const keys of [[sync, memberA, memberB], [memberB, memberA, sync]]) {
+  for (const keys of [
+    [sync, memberA, memberB],
+    [memberB, memberA, sync],
+  ]) {
     assert.deepEqual(reading(...keys).sync, { leader: 'nodeA', standbys: ['NodeB', 'NodeC'], quorum: 0 });
   }
 });
 
 test('two members whose names differ only in case are told apart', () => {
   const sync = key('sync', '{"leader":"n","sync_standby":"N,n"}');
-  const parts = reading(key('members/n', '{"conn_url":"postgres://a/"}'), key('members/N', '{"conn_url":"postgres://b/"}'), sync);
+  const parts = reading(
+    key('members/n', '{"conn_url":"postgres://a/"}'),
+    key('members/N', '{"conn_url":"postgres://b/"}'),
+    sync,
+  );
   assert.deepEqual(parts.sync?.standbys, ['N', 'n']);
 });
 
@@ -220,7 +250,17 @@ test('everything given out is frozen', () => {
     store.replace([...recording.initial, key('sync', '{"leader":"node1","sync_standby":"node2"}')]);
     return store;
   })();
-  for (const part of [parts, parts.leader, parts.settings, parts.history, parts.history[0], parts.problems, parts.sync, parts.sync?.standbys, ...parts.members.values()]) {
+  for (const part of [
+    parts,
+    parts.leader,
+    parts.settings,
+    parts.history,
+    parts.history[0],
+    parts.problems,
+    parts.sync,
+    parts.sync?.standbys,
+    ...parts.members.values(),
+  ]) {
     assert.ok(typeof part === 'object' && part !== null && Object.isFrozen(part));
   }
 });

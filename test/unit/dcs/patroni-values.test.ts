@@ -96,7 +96,8 @@ test('what is not an integer reads as none', () => {
 test('a WAL position has 64 bits and no sign', () => {
   assert.equal(readLsn('18446744073709551615'), 18446744073709551615n);
   assert.equal(readLsn(0), 0n);
-  for (const none of ['18446744073709551616', -1, '-1', '9'.repeat(1_000_000), 1.5, null]) assert.equal(readLsn(none), null);
+  for (const none of ['18446744073709551616', -1, '-1', '9'.repeat(1_000_000), 1.5, null])
+    assert.equal(readLsn(none), null);
 });
 
 test('booleans read as Patroni reads them', () => {
@@ -128,6 +129,6 @@ test('times need a zone, and microseconds do no harm', () => {
     null,
     {},
   ]) {
-    assert.equal(readTimestamp(none), null, String(none));
+    assert.equal(readTimestamp(none), null, JSON.stringify(none));
   }
 });

@@ -42,7 +42,10 @@ test('sessions spread by weight', () => {
 });
 
 test('the first session goes to the heaviest node', () => {
-  assert.equal(chooseLeast([A, B], loads(), (name) => (name === B ? 2 : 1), first), B);
+  assert.equal(
+    chooseLeast([A, B], loads(), (name) => (name === B ? 2 : 1), first),
+    B,
+  );
 });
 
 test('weights of 0 and less, and what is no number, get nothing', () => {
@@ -54,7 +57,10 @@ test('weights of 0 and less, and what is no number, get nothing', () => {
 });
 
 test('among equals the tie breaker decides, and is asked for nothing else', () => {
-  assert.equal(chooseLeast([A, B, C], loads([B, 1]), even, (count) => count - 1), C);
+  assert.equal(
+    chooseLeast([A, B, C], loads([B, 1]), even, (count) => count - 1),
+    C,
+  );
   const refuse = (): number => {
     throw new Error('asked');
   };
@@ -63,7 +69,10 @@ test('among equals the tie breaker decides, and is asked for nothing else', () =
 
 test('a tie breaker that is out of range counts as the first', () => {
   for (const index of [-1, 7, 0.5, Number.NaN]) {
-    assert.equal(chooseLeast([A, B], loads(), even, () => index), A);
+    assert.equal(
+      chooseLeast([A, B], loads(), even, () => index),
+      A,
+    );
   }
 });
 

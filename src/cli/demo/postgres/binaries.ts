@@ -14,7 +14,7 @@ const NEEDED_PROGRAMS = ['postgres', 'initdb', 'pg_ctl'] as const;
 
 const PROBE_TIMEOUT_MS = 10_000;
 
-export type PostgresProgram = 'postgres' | 'initdb' | 'pg_ctl' | 'pg_basebackup' | 'pg_rewind' | 'psql';
+type PostgresProgram = 'postgres' | 'initdb' | 'pg_ctl' | 'pg_basebackup' | 'pg_rewind' | 'psql';
 
 /** One installation of PostgreSQL's programs. */
 export interface PostgresBinaries {

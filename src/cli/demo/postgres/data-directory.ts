@@ -5,7 +5,7 @@ import { runProgram } from './run-program.js';
 import type { Identity } from './run-program.js';
 
 /** A value of `postgresql.conf`. */
-export type SettingValue = string | number | boolean;
+type SettingValue = string | number | boolean;
 export type Settings = Readonly<Record<string, SettingValue>>;
 
 /** Ours is included by `postgresql.conf`, so that it can be rewritten whole and `ALTER SYSTEM` still comes after it. */
