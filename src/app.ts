@@ -192,7 +192,7 @@ export class App {
             if (open >= this.#keeper.rules.maxClients + STARTUPS_BEYOND_MAX) {
               this.counters.clientsRefused += 1;
               wire.destroy();
-            } else new Startup(wire, door, this.#keeper, clientCollectTable(this.config.limits.inspectBytes));
+            } else Startup.begin(wire, door, this.#keeper, clientCollectTable(this.config.limits.inspectBytes));
           },
         );
         this.#listeners.push({ config, door, listener });

@@ -1,7 +1,8 @@
 import { BackendType, TransactionStatus } from '../protocol/codes.js';
-import { collectAll, collectTable, FrameScanner, NOT_READ, Verdict } from '../protocol/frame-scanner.js';
-import type { CollectTable, FrameHandler } from '../protocol/frame-scanner.js';
-import { Reply, RequestTracker } from '../protocol/request-tracker.js';
+import { collectAll, collectTable, FrameScanner, NOT_READ } from '../protocol/frame-scanner.js';
+import type { CollectTable, FrameHandler, Verdict } from '../protocol/frame-scanner.js';
+import type { Reply } from '../protocol/request-tracker.js';
+import { RequestTracker } from '../protocol/request-tracker.js';
 import type { NodeName } from '../util/brand.js';
 import type { Wire, WireHandler } from '../net/wire.js';
 

@@ -125,10 +125,10 @@ export class Pool {
   }
 
   /**
-   * Takes a backend back. One that is at a boundary is cleaned and kept for the next; every other one is closed. `reason` is why it is
-   * given back, for the metrics.
+   * Takes a backend back. One that is at a boundary is cleaned and kept for the next; every other one is closed, and so is one of which
+   * `isCleanable` says that cleaning would not do. `reason` is why it is given back, for the metrics.
    */
-  release(backend: Backend, reason: string): void {
+  release(backend: Backend, reason: string, isCleanable = true): void {
     const bucket = this.#buckets.get(bucketKey(backend.identity));
     const startupKey = this.#startupKeys.get(backend);
     if (bucket === undefined || startupKey === undefined) {
@@ -136,13 +136,14 @@ export class Pool {
       return;
     }
     const isKept =
+      isCleanable &&
       this.limits.reuse &&
       !this.#closed &&
       !backend.closed &&
       backend.isAtBoundary &&
       backend.cancelsInFlight === 0 &&
       !this.#isTooOld(backend) &&
-      bucket.idle.length < this.limits.maxIdle;
+      this.#hasPlace(bucket, startupKey);
     if (!isKept) {
       this.#discard(bucket, backend, reason);
       return;
@@ -270,6 +271,11 @@ export class Pool {
       this.#discard(bucket, backend, 'closed');
       return;
     }
+    // Others may have taken the place while this one was reset; whoever waits may still have it.
+    if (this.#waiting.length === 0 && !this.#hasPlace(bucket, startupKey)) {
+      this.#discard(bucket, backend, 'max_idle');
+      return;
+    }
     backend.attach(
       new IdleSink(backend, () => {
         const at = bucket.idle.findIndex((entry) => entry.backend === backend);
@@ -305,6 +311,13 @@ export class Pool {
       if (canServe) this.#serve(waiter);
       return canServe;
     });
+  }
+
+  /** Whether one more idle backend of its kind may be kept. */
+  #hasPlace(bucket: Bucket, startupKey: string): boolean {
+    let count = 0;
+    for (const entry of bucket.idle) if (entry.startupKey === startupKey) count += 1;
+    return count < this.limits.maxIdle;
   }
 
   #sweepIdle(): void {

@@ -48,6 +48,16 @@ export async function provePrimary(
       if (error instanceof NodeError && error.sqlState === '55000') {
         throw new SwitchyardError('not_the_primary', `node ${node} is changing its role`, { cause: error });
       }
+      if (error instanceof NodeError && error.sqlState === '42501') {
+        throw new SwitchyardError(
+          'backend_login_failed',
+          `node ${node} cannot prove that it is the primary: ${error.message}`,
+          {
+            hint: 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO PUBLIC;',
+            cause: error,
+          },
+        );
+      }
       throw error;
     },
   );

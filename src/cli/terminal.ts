@@ -35,6 +35,11 @@ export function coloured(text: string, colour: Colour | null, hasColour: boolean
 
 /** What others said, as one line that cannot command the terminal. */
 export function printable(text: string): string {
+  return withoutControls(text.replace(/\s+/g, ' '));
+}
+
+/** The same for a line whose blanks mean something. */
+export function withoutControls(line: string): string {
   // oxlint-disable-next-line no-control-regex
-  return text.replace(/\s+/g, ' ').replace(/[\u0000-\u001F\u007F-\u009F]/g, '?');
+  return line.replace(/[\u0000-\u001F\u007F-\u009F]/g, '?');
 }

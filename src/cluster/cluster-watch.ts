@@ -52,7 +52,10 @@ export class ClusterWatch {
         onRound: () => this.store.sweep(),
       },
     });
-    this.store.subscribe(() => this.prober.setSource(this.store.tickSource));
+    this.store.subscribe(() => {
+      this.prober.setSource(this.store.tickSource);
+      this.prober.setNodes(this.store.targets());
+    });
   }
 
   start(): void {

@@ -1,4 +1,4 @@
-import { MonitorConnection } from '../backend/monitor-connection.js';
+import type { MonitorConnection } from '../backend/monitor-connection.js';
 import { NodeError } from '../backend/node-error.js';
 import type { TextRow } from '../backend/own-query.js';
 import { SwitchyardError } from '../errors.js';

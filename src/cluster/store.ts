@@ -169,6 +169,18 @@ export class ClusterStore {
     this.#refresh();
   }
 
+  /**
+   * The operator's word that what was seen before counts for nothing: after a restore, or after a cluster went back to an older timeline
+   * and lost what was written on the newer one. From then on the primary is chosen as if the program had just been started.
+   */
+  forgetPast(): void {
+    this.#provenTimeline = 0;
+    this.#lastPrimary = null;
+    this.#fixedIdentifier = this.#claimedIdentifier;
+    this.#logger.warn({ epoch: this.#view.epoch }, 'the timelines seen so far were forgotten on request');
+    this.#refresh();
+  }
+
   #takeClaims(): void {
     const { members, provider, systemIdentifier } = this.#claims;
     const nowMs = this.#clock.nowMs();

@@ -49,9 +49,10 @@ function etcd3Schema(read: SecretReader) {
       watchdog_interval: duration({ min: '100ms', max: '1m' })
         .prefault('2s')
         .meta({ description: 'How often the keys are read besides the watch, which may have died in silence.' }),
-      keepalive: duration({ min: '100ms', max: '1m' })
-        .prefault('2s')
-        .meta({ description: 'How often the connection to etcd is tested, and how long the answer may take.' }),
+      keepalive: duration({ min: '100ms', max: '1m' }).prefault('2s').meta({
+        description:
+          'How long etcd may take to answer a keep-alive; it is asked every 6 s at most, since it takes more for abuse.',
+      }),
     })
     .transform((etcd, context) => {
       if (etcd.hosts !== undefined && etcd.host !== undefined) {

@@ -11,7 +11,7 @@ import { RETRY_CEILING_MS, RETRY_FIRST_MS, WatchKeeper } from './etcd3-watch-kee
 import { type ClaimsParts, type KeyEvent, PatroniStore } from './patroni-store.js';
 
 /** One address of etcd. */
-export interface EtcdAddress {
+interface EtcdAddress {
   readonly host: string;
   readonly port: number;
 }

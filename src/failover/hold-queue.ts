@@ -83,7 +83,7 @@ export class HoldQueue implements Hold {
   }
 
   #pump(): void {
-    if (this.#isPumping) return;
+    if (this.#isPumping || !this.#isOpen) return;
     this.#isPumping = true;
     try {
       // Whoever comes back while this runs is not released again by it.

@@ -1,7 +1,8 @@
-import { PROTOCOL_3_0, StartupCode } from './codes.js';
+import { Frontend, PROTOCOL_3_0, StartupCode } from './codes.js';
 
 /**
- * Packets that we send to a node and that pg-protocol has no serializer for (its startup packet always sets `client_encoding`).
+ * Packets that we send to a node and that pg-protocol has no serializer for (its startup packet always sets `client_encoding`, its
+ * Query is always UTF-8).
  * Source of the layouts: PostgreSQL documentation, "Message Formats".
  */
 
@@ -14,6 +15,15 @@ export function startupMessage(parameters: Iterable<readonly [string, string]>):
   out.writeInt32BE(out.length, 0);
   out.writeInt32BE(PROTOCOL_3_0, 4);
   body.copy(out, 8);
+  return out;
+}
+
+/** A simple Query with exactly these bytes, which must not hold a NUL. */
+export function queryMessage(sql: Buffer): Buffer {
+  const out = Buffer.alloc(5 + sql.length + 1);
+  out.writeUInt8(Frontend.Query, 0);
+  out.writeInt32BE(out.length - 1, 1);
+  sql.copy(out, 5);
   return out;
 }
 

@@ -109,6 +109,11 @@ export class RequestTracker {
     return this.#copyIn;
   }
 
+  /** The backend will not come to a ReadyForQuery by what was sent: it lacks COPY data, or the Sync of every unit. */
+  get needsClient(): boolean {
+    return (this.#copyIn && !this.#copyEndSent) || !this.#hasUnitEnd();
+  }
+
   /** Notes that a frontend message of `type` is sent to the backend. Types that are never answered are ignored. */
   sent(type: number, swallow: boolean): void {
     const kind = kindOf(type);

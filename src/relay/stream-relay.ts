@@ -53,6 +53,10 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   #clientFull: boolean;
   #backendFull: boolean;
   #waitsForReplies: boolean;
+  /** The client has ended its sending side. */
+  #clientEnded: boolean;
+  /** The node streams and listens at the same time (replication). */
+  #copyBoth: boolean;
 
   /** Takes the client's wire over; `rest` are bytes of it that were read during start-up. The client is read after `resume`. */
   constructor(
@@ -77,6 +81,8 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     this.#clientFull = false;
     this.#backendFull = false;
     this.#waitsForReplies = false;
+    this.#clientEnded = false;
+    this.#copyBoth = false;
     client.pause();
     client.handler = this;
     this.#scanner.pause();
@@ -180,7 +186,9 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   onEnd(): void {
+    this.#clientEnded = true;
     this.#owner.onClientEnd();
+    this.#endOrphan();
   }
 
   onClose(error: Error | null): void {
@@ -301,8 +309,14 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     }
     switch (type) {
       case BackendType.ReadyForQuery:
+        this.#copyBoth = false;
         this.#owner.onUnitEnd();
-        return this.isQuiet || this.#waitsForReplies ? Verdict.ForwardAndFlush : Verdict.Forward;
+        return this.isQuiet || this.#waitsForReplies || this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
+      case BackendType.CopyBothResponse:
+        this.#copyBoth = true;
+        return this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
+      case BackendType.CopyInResponse:
+        return this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
       case BackendType.ParseComplete:
       case BackendType.CloseComplete:
         this.#owner.onAcknowledged(type);
@@ -327,9 +341,10 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
       }
       if (this.#waitsForReplies) this.resume();
       if (this.isQuiet) this.#owner.onQuiet();
-    } else if (type === BackendType.ErrorResponse && this.#farewell !== null) {
-      this.#lose(null);
-    }
+      else this.#endOrphan();
+    } else if (type === BackendType.ErrorResponse) {
+      if (this.#farewell !== null) this.#lose(null);
+    } else this.#endOrphan();
   }
 
   onBackendDrain(): void {
@@ -342,6 +357,13 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   // ----
+
+  /** A client that has ended its sending side can never say what the node still waits for. */
+  #endOrphan(): void {
+    const backend = this.#backend;
+    if (!this.#clientEnded || backend === null || this.isQuiet) return;
+    if (this.#copyBoth || backend.tracker.needsClient) this.#owner.onClientClose(null);
+  }
 
   #onError(reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
     if (end === NOT_READ) return reply === Reply.Swallow ? Verdict.Drop : Verdict.Forward;
@@ -384,7 +406,9 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     const backend = this.#backend;
     if (backend === null) return;
     const isStreamBroken = backend.isInsideForwardedFrame;
-    const owed = backend.tracker.abandon();
+    const abandoned = backend.tracker.abandon();
+    // The node's farewell counts as an answer for the tracker, but the client has not had it.
+    const owed = this.#farewell === null ? abandoned : { ...abandoned, isErrorSent: false };
     const wasInTransaction = backend.transactionStatus !== TransactionStatus.Idle;
     const isUnitCut = owed.readies > 0 || owed.openUnit || this.#unitOpen;
     const farewell = this.#farewell;

@@ -25,9 +25,17 @@ export const IDENTITY_WITHOUT_CONTROL_SQL = IDENTITY_SQL.replace('s.system_ident
  * behind `NOT pg_is_in_recovery()`. The timeline of a primary comes from the name of its current WAL file, since the control file keeps
  * the old one until the first checkpoint after a promotion; the timeline of a standby from its WAL receiver, and only without one (or
  * without the right to see it) from the control file, where it is a lower bound that moves with the restart points.
+ *
+ * When everything is flushed up to the end of a page, the insert position points behind the header (24 bytes, 40 at the begin of a
+ * segment) of a page that nobody has written yet and no standby can replay up to; then the end of the page before it counts. The
+ * shortest record is longer than what a header leaves of the 40 bytes.
  */
 export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
- CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn() END,
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN (SELECT CASE
+ WHEN p.inserted OPERATOR(pg_catalog.-) p.flushed OPERATOR(pg_catalog.<=) 40
+ AND pg_catalog.mod(p.flushed OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn, 8192) OPERATOR(pg_catalog.=) 0
+ THEN p.flushed ELSE p.inserted END
+ FROM (SELECT pg_catalog.pg_current_wal_insert_lsn() AS inserted, pg_catalog.pg_current_wal_flush_lsn() AS flushed) AS p) END,
  CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() END,
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn() END,

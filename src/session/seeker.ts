@@ -6,6 +6,7 @@ import { Admission } from '../relay/relay.js';
 import type { Relay } from '../relay/relay.js';
 import { route } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
+import { PinReason } from '../sql/pin-reason.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
 import type { SessionContext, SessionIntent } from './context.js';
@@ -140,7 +141,7 @@ export class Seeker {
     const backend = this.#owner.relay.detach();
     if (backend === null) return;
     this.#countAt(null);
-    this.#context.pool.release(backend, reason);
+    this.#context.pool.release(backend, reason, this.#isCleanable());
   }
 
   /** The attached backend is gone. */
@@ -306,6 +307,16 @@ export class Seeker {
   #leaveTicket(): void {
     this.#holdTicket?.leave();
     this.#holdTicket = null;
+  }
+
+  /**
+   * Whether DISCARD ALL takes everything away that the session has left on its backend. It leaves loaded libraries, connections to
+   * elsewhere and the temporary slots of a replication connection (documentation, "DISCARD").
+   */
+  #isCleanable(): boolean {
+    const { identity, state } = this.#owner;
+    const isDirty = state.pins.has(PinReason.LoadedLibrary) || state.pins.has(PinReason.ForeignSession);
+    return !isDirty && !identity.isReplication;
   }
 
   /** Counts the session where it is, or where it is on its way to. */

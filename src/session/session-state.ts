@@ -1,14 +1,14 @@
-import { serialize } from 'pg-protocol';
 import { Frontend, TransactionStatus } from '../protocol/codes.js';
 import { NOT_READ } from '../protocol/frame-scanner.js';
+import { queryMessage } from '../protocol/frontend-messages.js';
 import type { Replay } from '../relay/relay.js';
 import { PinReason } from '../sql/pin-reason.js';
 import { pinned, sessionEffects } from '../sql/session-effects.js';
 import type { SessionEffects } from '../sql/session-effects.js';
-import { copyFrame, PreparedStatements, readParse } from './prepared.js';
+import { copyFrame, isPlainText, PreparedStatements, readParse } from './prepared.js';
 
 /** Most settings that are replayed; a session with more is pinned. */
-const SETTINGS_MAX = 100;
+export const SETTINGS_MAX = 100;
 
 /** Encodings in which a byte of a longer character can look like ASCII (documentation, "Character Set Support"). */
 const UNREADABLE_ENCODINGS: ReadonlySet<string> = new Set([
@@ -21,6 +21,9 @@ const UNREADABLE_ENCODINGS: ReadonlySet<string> = new Set([
   'SHIFT_JIS_2004',
 ]);
 
+/** Settings on which depends what a text means. */
+const LEXICAL_SETTINGS = ['client_encoding', 'standard_conforming_strings'] as const;
+
 /** What the lexer must know of the session. */
 export interface TextFacts {
   readonly clientEncoding: string;
@@ -28,9 +31,17 @@ export interface TextFacts {
   readonly isInTransaction: boolean;
 }
 
+/** Effects of one string of statements. A named statement can run at any time, as often as one likes, or never. */
+interface NotedEffects {
+  readonly effects: SessionEffects;
+  readonly isNamed: boolean;
+  /** Texts behind it may be read in another way. */
+  readonly changesReading: boolean;
+}
+
 /** Effects of one unit that was sent and has not ended. */
 interface PendingUnit {
-  readonly effects: SessionEffects[];
+  readonly noted: NotedEffects[];
   hasFailed: boolean;
 }
 
@@ -41,10 +52,15 @@ interface PendingUnit {
 export class SessionState {
   readonly prepared: PreparedStatements;
   readonly #pins = new Set<PinReason>();
+  /** Pins that named statements can bring about again, as long as there are such statements. */
+  #namedPins = new Set<PinReason>();
+  /** The SET statements to replay, oldest first; their bytes are one character each. */
   readonly #settings = new Map<string, string>();
   /** Units sent, oldest first; the last one is still being sent when `#isUnitOpen`. */
   readonly #units: PendingUnit[] = [];
   #isUnitOpen = false;
+  /** How many of the effects in `#units` change how texts are read. */
+  #readingChanges = 0;
 
   constructor(preparedMax: number) {
     this.prepared = new PreparedStatements(preparedMax);
@@ -62,7 +78,7 @@ export class SessionState {
 
   /** A unit that was sent and has not ended begins a transaction. */
   get mayBeginTransaction(): boolean {
-    return this.#units.some((unit) => unit.effects.some((effects) => effects.begins));
+    return this.#units.some((unit) => unit.noted.some(({ effects }) => effects.begins));
   }
 
   pin(reason: PinReason): void {
@@ -79,12 +95,17 @@ export class SessionState {
       case Frontend.Parse:
         this.#noteParse(buffer, start, end, facts);
         return;
-      case Frontend.Close:
-        if (end !== NOT_READ && buffer[start] === 0x53)
-          this.prepared.closeSent(buffer.toString('latin1', start + 1, end - 1));
+      case Frontend.Close: {
+        const isStatement = end !== NOT_READ && buffer[start] === 0x53;
+        this.prepared.closeSent(isStatement ? buffer.toString('latin1', start + 1, end - 1) : null);
+        return;
+      }
+      case Frontend.FunctionCall:
+        // Which function it is, is not looked at.
+        this.#pins.add(PinReason.Procedure);
+        this.#endUnit(false);
         return;
       case Frontend.Sync:
-      case Frontend.FunctionCall:
         this.#endUnit(false);
         return;
       default:
@@ -100,24 +121,29 @@ export class SessionState {
   /** ReadyForQuery came for the oldest unit. */
   ended(status: TransactionStatus): void {
     this.prepared.unitEnded();
-    if (this.#units.length === 0) return;
     const unit = this.#units.shift();
     if (this.#units.length === 0) this.#isUnitOpen = false;
-    if (unit === undefined || unit.hasFailed) return;
-    for (const effects of unit.effects) this.#apply(effects, unit, status);
+    if (unit === undefined) return;
+    const isCertain = !unit.noted.some(({ effects }) => effects.controlsTransaction);
+    for (const noted of unit.noted) {
+      if (noted.changesReading) this.#readingChanges -= 1;
+      if (noted.isNamed) this.#applyNamed(noted.effects);
+      else if (unit.hasFailed) this.#applyFailed(noted.effects);
+      else this.#apply(noted, unit, status === TransactionStatus.Idle && isCertain);
+    }
   }
 
   /** Nothing is owed any more. A Sync that a COPY swallowed has left a unit that nobody will end. */
   settle(): void {
     this.#units.length = 0;
     this.#isUnitOpen = false;
+    this.#readingChanges = 0;
+    this.prepared.abandon();
   }
 
   /** The backend is lost with everything that was under way. */
   abandon(): void {
-    this.#units.length = 0;
-    this.#isUnitOpen = false;
-    this.prepared.abandon();
+    this.settle();
   }
 
   /** Messages that bring another backend into this state; null when there is nothing to say. */
@@ -125,7 +151,7 @@ export class SessionState {
     const bytes: Buffer[] = [];
     const types: number[] = [];
     for (const sql of this.#settings.values()) {
-      bytes.push(serialize.query(sql));
+      bytes.push(queryMessage(Buffer.from(sql, 'latin1')));
       types.push(Frontend.Query);
     }
     this.prepared.replay(bytes, types);
@@ -138,25 +164,42 @@ export class SessionState {
     this.#note(parse === null ? null : [parse.textStart, parse.textEnd], buffer, facts, parse?.name !== '');
   }
 
-  /** `text` is where the SQL lies, null when it was not read. A named statement may be run again at any time. */
+  /** `text` is where the SQL lies, null when it was not read. */
   #note(text: readonly [number, number] | null, buffer: Buffer, facts: () => TextFacts, isNamed: boolean): void {
     const effects = this.#effects(text, buffer, facts());
-    const unit = this.#openUnit();
-    if (isNamed && (effects.setting !== null || effects.resets.length > 0)) this.#pins.add(PinReason.Setting);
-    for (const reason of effects.pins) this.#pins.add(reason);
-    unit.effects.push(effects);
+    const changesReading = this.#changesReading(effects);
+    if (changesReading) this.#readingChanges += 1;
+    this.#openUnit().noted.push({ effects, isNamed, changesReading });
+    for (const reason of effects.pins) {
+      this.#pins.add(reason);
+      if (isNamed) this.#namedPins.add(reason);
+    }
   }
 
   #effects(text: readonly [number, number] | null, buffer: Buffer, facts: TextFacts): SessionEffects {
     if (text === null) return pinned(PinReason.StatementTooLarge);
-    if (UNREADABLE_ENCODINGS.has(facts.clientEncoding)) return pinned(PinReason.ClientEncoding);
-    return sessionEffects(buffer, text[0], text[1], facts.escapesInStrings, facts.isInTransaction);
+    const [start, end] = text;
+    if (UNREADABLE_ENCODINGS.has(facts.clientEncoding) && !isAscii(buffer.subarray(start, end))) {
+      return pinned(PinReason.ClientEncoding);
+    }
+    // How it will be read depends on a unit that has not been answered.
+    if (this.#readingChanges > 0 && !isPlainText(buffer.subarray(start, end)))
+      return pinned(PinReason.UnknownStatement);
+    return sessionEffects(buffer, start, end, facts.escapesInStrings, facts.isInTransaction);
+  }
+
+  #changesReading({ setting, resets }: SessionEffects): boolean {
+    return LEXICAL_SETTINGS.some((name) => {
+      if (setting?.name === name) return true;
+      const isSet = this.#readingChanges > 0 || this.#settings.has(name);
+      return isSet && (resets === 'all' || resets.includes(name));
+    });
   }
 
   #openUnit(): PendingUnit {
     const last = this.#units.at(-1);
     if (this.#isUnitOpen && last !== undefined) return last;
-    const unit: PendingUnit = { effects: [], hasFailed: false };
+    const unit: PendingUnit = { noted: [], hasFailed: false };
     this.#units.push(unit);
     this.#isUnitOpen = true;
     return unit;
@@ -168,24 +211,60 @@ export class SessionState {
     this.prepared.unitSent(isSimpleQuery);
   }
 
-  #apply(effects: SessionEffects, unit: PendingUnit, status: TransactionStatus): void {
-    if (effects.deallocates.length > 0) this.prepared.forget(effects.deallocates);
-    const changesSettings = effects.setting !== null || effects.resets.length > 0;
-    if (status !== TransactionStatus.Idle) {
-      if (changesSettings) this.#pins.add(PinReason.Setting);
+  /** DEALLOCATE is not undone by the failure of what stands behind it, and how far the unit has come is not known. */
+  #applyFailed(effects: SessionEffects): void {
+    if (this.prepared.has(effects.deallocates)) this.#pins.add(PinReason.PreparedInSql);
+  }
+
+  /** It was prepared, which has no effect yet; when it will run cannot be told. */
+  #applyNamed(effects: SessionEffects): void {
+    if (effects.setting !== null || effects.resets.length > 0) this.#pins.add(PinReason.Setting);
+    if (effects.deallocates.length > 0) this.#pins.add(PinReason.PreparedInSql);
+  }
+
+  /** `isLasting`: no transaction is open, and none was rolled back, that would undo the effects. */
+  #apply({ effects, changesReading }: NotedEffects, unit: PendingUnit, isLasting: boolean): void {
+    if (effects.deallocates.length > 0) this.#deallocate(effects.deallocates);
+    if (!isLasting) {
+      if (effects.setting !== null || effects.resets.length > 0) this.#pins.add(PinReason.Setting);
       return;
     }
     for (const reason of effects.unpins) {
       const isPinnedAgain =
-        unit.effects.some((e) => e.pins.includes(reason)) ||
-        this.#units.some((u) => u.effects.some((e) => e.pins.includes(reason)));
+        this.#namedPins.has(reason) ||
+        [unit, ...this.#units].some((each) => each.noted.some((other) => other.effects.pins.includes(reason)));
       if (!isPinnedAgain) this.#pins.delete(reason);
     }
+    if (changesReading && !this.#isPlain(effects)) this.#pins.add(PinReason.Setting);
     if (effects.resets === 'all') this.#settings.clear();
     else for (const name of effects.resets) this.#settings.delete(name);
-    if (effects.setting === null) return;
-    this.#settings.delete(effects.setting.name);
-    if (this.#settings.size >= SETTINGS_MAX) this.#pins.add(PinReason.Setting);
-    else this.#settings.set(effects.setting.name, effects.setting.sql);
+    if (effects.setting !== null) this.#set(effects.setting.name, effects.setting.sql);
   }
+
+  #deallocate(names: readonly string[] | 'all'): void {
+    this.prepared.forget(names);
+    if (names !== 'all') return;
+    // Of named statements only those are left that are on their way.
+    const left = this.#units.flatMap((unit) => unit.noted.filter(({ isNamed }) => isNamed));
+    this.#namedPins = new Set(left.flatMap(({ effects }) => effects.pins));
+  }
+
+  #set(name: string, sql: string): void {
+    this.#settings.delete(name);
+    if (this.#settings.size >= SETTINGS_MAX) this.#pins.add(PinReason.Setting);
+    else this.#settings.set(name, sql);
+  }
+
+  /** Whether what is replayed means the same before and after a change of a lexical setting. */
+  #isPlain(effects: SessionEffects): boolean {
+    // DISCARD ALL leaves nothing to replay.
+    const isAllGone = effects.resets === 'all' && effects.deallocates === 'all';
+    if (isAllGone) return true;
+    const settings = effects.resets === 'all' ? [] : [...this.#settings.values()];
+    return settings.every((sql) => isPlainText(Buffer.from(sql, 'latin1'))) && this.prepared.isPlain();
+  }
+}
+
+function isAscii(text: Uint8Array): boolean {
+  return text.every((byte) => byte < 0x80);
 }

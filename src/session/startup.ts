@@ -36,7 +36,7 @@ export class Startup implements WireHandler {
   #sawSsl = false;
   #sawGss = false;
 
-  constructor(wire: Wire, door: Door, keeper: Doorkeeper, collect: CollectTable) {
+  private constructor(wire: Wire, door: Door, keeper: Doorkeeper, collect: CollectTable) {
     this.#wire = wire;
     this.#door = door;
     this.#keeper = keeper;
@@ -45,7 +45,11 @@ export class Startup implements WireHandler {
     this.#timer = keeper.clock.setTimer(keeper.rules.startupTimeoutMs, () => {
       this.#fail(new SwitchyardError('startup_timeout', `log-in took longer than ${keeper.rules.startupTimeoutMs} ms`));
     });
-    wire.handler = this;
+  }
+
+  /** Takes the wire of a client that was just accepted. It looks after itself from here on. */
+  static begin(wire: Wire, door: Door, keeper: Doorkeeper, collect: CollectTable): void {
+    wire.handler = new Startup(wire, door, keeper, collect);
   }
 
   onChunk(chunk: Buffer): void {

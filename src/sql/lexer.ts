@@ -8,7 +8,7 @@ export const TokenKind = {
   Word: 1,
   /** "..." or U&"..." */
   QuotedName: 2,
-  /** '...', E'...', B'...', X'...', N'...', U&'...', or $tag$...$tag$ */
+  /** '...', E'...', B'...', X'...', N'...', U&'...', with all that continues it on other lines, or $tag$...$tag$ */
   String: 3,
   Number: 4,
   /** $1 */
@@ -34,6 +34,8 @@ const BACKSLASH = 0x5c;
 const SEMICOLON = 0x3b;
 const AMPERSAND = 0x26;
 const DOT = 0x2e;
+const PLUS = 0x2b;
+const UNDERSCORE = 0x5f;
 
 function isSpace(c: number): boolean {
   return c === 0x20 || (c >= 0x09 && c <= 0x0d);
@@ -74,7 +76,7 @@ export function lex(
       at = endOfComment(text, at + 2, end);
       if (at < 0) return false;
     } else if (c === QUOTE) {
-      const stop = endOfQuoted(text, at + 1, end, QUOTE, escapesInStrings);
+      const stop = endOfString(text, at + 1, end, escapesInStrings);
       if (stop < 0) return false;
       visit(TokenKind.String, at, stop);
       at = stop;
@@ -139,6 +141,35 @@ function endOfQuoted(text: Uint8Array, from: number, end: number, quote: number,
   return -1;
 }
 
+/**
+ * The end of a string constant whose first quote lies before `from`. Constants that are separated only by white space with a line break
+ * are one: they go on in the mode of the first.
+ */
+function endOfString(text: Uint8Array, from: number, end: number, escapes: boolean): number {
+  let stop = endOfQuoted(text, from, end, QUOTE, escapes);
+  while (stop >= 0) {
+    const next = continuation(text, stop, end);
+    if (next < 0) break;
+    stop = endOfQuoted(text, next + 1, end, QUOTE, escapes);
+  }
+  return stop;
+}
+
+/** Where the quote lies with which the string that ends at `from` goes on; -1 when it does not. */
+function continuation(text: Uint8Array, from: number, end: number): number {
+  let hasLineBreak = false;
+  let at = from;
+  while (at < end) {
+    const c = text[at] ?? 0;
+    if (isSpace(c)) {
+      if (c === NL || c === CR) hasLineBreak = true;
+      at += 1;
+    } else if (c === MINUS && text[at + 1] === MINUS && at + 1 < end) at = endOfLine(text, at, end);
+    else break;
+  }
+  return hasLineBreak && at < end && text[at] === QUOTE ? at : -1;
+}
+
 /** A word, or a string or name with a prefix: E'', B'', X'', N'', U&'', U&"". */
 function visitNameLike(
   text: Uint8Array,
@@ -150,14 +181,15 @@ function visitNameLike(
   visit: TokenVisitor,
 ): number {
   if (next === QUOTE && (first === 0x65 || first === 0x62 || first === 0x78 || first === 0x6e)) {
-    const stop = endOfQuoted(text, at + 2, end, QUOTE, first === 0x65 || (first === 0x6e && escapesInStrings));
+    const stop = endOfString(text, at + 2, end, first === 0x65 || (first === 0x6e && escapesInStrings));
     if (stop >= 0) visit(TokenKind.String, at, stop);
     return stop;
   }
   if (first === 0x75 && next === AMPERSAND && at + 2 < end) {
     const quote = text[at + 2];
     if (quote === QUOTE || quote === DOUBLE_QUOTE) {
-      const stop = endOfQuoted(text, at + 3, end, quote, false);
+      const stop =
+        quote === QUOTE ? endOfString(text, at + 3, end, false) : endOfQuoted(text, at + 3, end, quote, false);
       if (stop >= 0) visit(quote === QUOTE ? TokenKind.String : TokenKind.QuotedName, at, stop);
       return stop;
     }
@@ -168,23 +200,54 @@ function visitNameLike(
   return stop;
 }
 
-/** Digits, letters (hexadecimal and the like), dots, and a sign behind an exponent; its exact value is nobody's business here. */
+/**
+ * Digits with a dot and an exponent, or 0x1F, 0o17, 0b11 and 1_000, which PostgreSQL knows since version 16. Letters behind a number begin
+ * a word, as they did before version 15; later ones refuse them.
+ */
 function endOfNumber(text: Uint8Array, from: number, end: number): number {
+  const prefix = text[from] === 0x30 && from + 2 < end ? radixOf((text[from + 1] ?? 0) | 0x20) : 0;
+  if (prefix > 0) {
+    const stop = endOfDigits(text, from + 2, end, prefix);
+    if (stop > from + 2) return stop;
+  }
+  let at = endOfDigits(text, from, end, 10);
+  if (at < end && text[at] === DOT && (at + 1 === end || text[at + 1] !== DOT)) at = endOfDigits(text, at + 1, end, 10);
+  if (at < end && ((text[at] ?? 0) | 0x20) === 0x65) {
+    const sign = text[at + 1] === MINUS || text[at + 1] === PLUS ? 1 : 0;
+    const stop = endOfDigits(text, at + 1 + sign, end, 10);
+    if (stop > at + 1 + sign) return stop;
+  }
+  return at;
+}
+
+function radixOf(letter: number): number {
+  if (letter === 0x78) return 16;
+  if (letter === 0x6f) return 8;
+  return letter === 0x62 ? 2 : 0;
+}
+
+/** Digits of a radix, with single underscores between them. */
+function endOfDigits(text: Uint8Array, from: number, end: number, radix: number): number {
   let at = from;
   while (at < end) {
     const c = text[at] ?? 0;
-    const isExponentSign =
-      (c === MINUS || c === 0x2b) && ((text[at - 1] ?? 0) | 0x20) === 0x65 && isDigit(text[at + 1] ?? 0) && at > from;
-    if (!(isDigit(c) || c === DOT || isNameStart(c) || isExponentSign)) break;
+    const isSeparator =
+      c === UNDERSCORE && (at > from || radix !== 10) && at + 1 < end && isDigitOf(text[at + 1] ?? 0, radix);
+    if (!isSeparator && !isDigitOf(c, radix)) break;
     at += 1;
   }
   return at;
 }
 
+function isDigitOf(c: number, radix: number): boolean {
+  if (radix === 16) return isDigit(c) || ((c | 0x20) >= 0x61 && (c | 0x20) <= 0x66);
+  return c >= 0x30 && c < 0x30 + radix;
+}
+
 /** $1, or $tag$ ... $tag$. */
 function visitDollar(text: Uint8Array, at: number, end: number, visit: TokenVisitor): number {
   let stop = at + 1;
-  if (isDigit(text[stop] ?? 0)) {
+  if (stop < end && isDigit(text[stop] ?? 0)) {
     while (stop < end && isDigit(text[stop] ?? 0)) stop += 1;
     visit(TokenKind.Parameter, at, stop);
     return stop;

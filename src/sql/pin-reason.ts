@@ -4,7 +4,7 @@ export const PinReason = {
   AdvisoryLock: 'advisory_lock',
   CursorWithHold: 'cursor_with_hold',
   Listen: 'listen',
-  /** A setting whose replay is not certain: set in a transaction, in a string of several statements, or by set_config. */
+  /** A setting whose replay is not certain: set in a transaction, in a string of several statements, by a function, or the like. */
   Setting: 'setting',
   SessionAuthorization: 'session_authorization',
   /** PREPARE in SQL. */
@@ -13,9 +13,9 @@ export const PinReason = {
   /** currval or lastval was used. */
   SequenceState: 'sequence_state',
   LoadedLibrary: 'loaded_library',
-  /** DO or CALL: anything may have happened. */
+  /** DO, CALL or a FunctionCall of the protocol: anything may have happened. */
   Procedure: 'procedure',
-  /** dblink connections, replication origins and the like. */
+  /** dblink connections, replication origins and slots, a backup, and the like. */
   ForeignSession: 'foreign_session',
   UnknownStatement: 'unknown_statement',
   StatementTooLarge: 'statement_too_large',
@@ -36,8 +36,8 @@ const sentences: Readonly<Record<PinReason, string>> = {
   too_many_prepared: 'it has too many or too large prepared statements',
   sequence_state: 'it used currval or lastval',
   loaded_library: 'it loaded a library',
-  procedure: 'it ran DO or CALL, whose effects on the session are unknown',
-  foreign_session: 'it holds a connection or origin of its own on the node',
+  procedure: 'it ran DO, CALL or a function call, whose effects on the session are unknown',
+  foreign_session: 'it may hold a connection, a replication origin or slot, or a backup of its own on the node',
   unknown_statement: 'it ran a statement whose effect on the session is unknown',
   statement_too_large: 'it ran a statement too large to be inspected',
   client_encoding: 'its client encoding cannot be inspected',

@@ -254,6 +254,30 @@ test('a client that ends its sending side in the middle of a query still gets th
   await proxy.checkAfterAbuse();
 });
 
+test('a client that ends its sending side before it has said all that the node needs is let go of', async (t) => {
+  const proxy = await CoreProxy.start(t, cluster().nodes);
+  const whole = all(parse('select 1'), bind(), execute(), sync());
+  for (const [bytes, answers] of [
+    [parse('select 1'), ''],
+    [all(parse('select 1'), bind(), execute(), flush()), ''],
+    [all(whole, parse('select 2')), 'Z'],
+    [all(whole, whole, parse('select 2'), bind()), 'ZZ'],
+    [query(copyIn), ''],
+    [all(parse(copyIn), bind(), execute(), sync()), ''],
+    [query('select 1').subarray(0, 8), ''],
+    [query('begin'), 'Z'],
+  ] as const) {
+    const client = await proxy.login();
+    await client.rows('select 1');
+    await client.sendFlushed(bytes);
+    client.halfClose();
+    const heard = (await client.closed()).map(({ type }) => type).join('');
+    assert.equal(heard.replaceAll(/[^Z]/g, ''), answers);
+    await proxy.waitForRest();
+  }
+  await proxy.checkAfterAbuse();
+});
+
 test('a client that breaks off in the middle of something takes its backend with it', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const sleep = query('select pg_sleep(0.5)');

@@ -25,7 +25,14 @@ for (const [title, version, options, newest, unknown, keyBytes] of [
   ['3.1, which never was, comes to 3.0', PROTOCOL_3_1, {}, PROTOCOL_3_0, [], 4],
   ['3.2 is spoken as it is, with a long cancel key', PROTOCOL_3_2, {}, null, [], 32],
   ['3.9999 comes to 3.2', PROTOCOL_GREASE, {}, PROTOCOL_3_2, [], 32],
-  ['an unknown protocol option is named and does no harm', PROTOCOL_3_0, { '_pq_.x': '1' }, PROTOCOL_3_0, ['_pq_.x'], 4],
+  [
+    'an unknown protocol option is named and does no harm',
+    PROTOCOL_3_0,
+    { '_pq_.x': '1' },
+    PROTOCOL_3_0,
+    ['_pq_.x'],
+    4,
+  ],
   [
     'the newest version with options, as libpq tries it',
     PROTOCOL_GREASE,
@@ -63,7 +70,12 @@ test('protocols that are no longer or not yet spoken are refused', async (t) => 
 test('encryption is declined, whatever is asked first, and the log-in goes on in the clear', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const { sslRequest, gssEncRequest } = frontend;
-  for (const requests of [[sslRequest()], [gssEncRequest()], [gssEncRequest(), sslRequest()], [sslRequest(), gssEncRequest()]]) {
+  for (const requests of [
+    [sslRequest()],
+    [gssEncRequest()],
+    [gssEncRequest(), sslRequest()],
+    [sslRequest(), gssEncRequest()],
+  ]) {
     const client = await proxy.connect();
     for (const request of requests) {
       client.send(request);
@@ -156,7 +168,13 @@ test('a client that dawdles, wherever it does, is told so after startup_timeout'
 test('clients that leave during the log-in leave nothing behind', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const whole = frontend.startup(app);
-  for (const bytes of [null, whole.subarray(0, 5), whole, frontend.sslRequest(), Buffer.concat([whole, frontend.terminate()])]) {
+  for (const bytes of [
+    null,
+    whole.subarray(0, 5),
+    whole,
+    frontend.sslRequest(),
+    Buffer.concat([whole, frontend.terminate()]),
+  ]) {
     for (const leave of ['reset', 'halfClose', 'destroy'] as const) {
       const client = await proxy.connect();
       if (bytes !== null) await client.sendFlushed(bytes);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { NodeHealth, NodeRole } from '../../src/cluster/view.js';
 import type { ClusterView, NodeView } from '../../src/cluster/view.js';
 import { eligibleStandbys } from '../../src/routing/eligibility.js';

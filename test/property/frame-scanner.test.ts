@@ -31,7 +31,10 @@ const cuts = fc.oneof(
   fc.constant(Array.from({ length: 20_000 }, () => 1)),
 );
 /** A half message at the end, as a stream that was cut has. */
-const tails = fc.oneof(fc.constant(Buffer.alloc(0)), fc.tuple(bodies, fc.nat({ max: 60 })).map(([body, n]) => frame(1, Buffer.from(body)).subarray(0, n)));
+const tails = fc.oneof(
+  fc.constant(Buffer.alloc(0)),
+  fc.tuple(bodies, fc.nat({ max: 60 })).map(([body, n]) => frame(1, Buffer.from(body)).subarray(0, n)),
+);
 
 test('every way of cutting the input gives the same frames, the same flushes and the same bytes between them', () => {
   fc.assert(
@@ -66,25 +69,32 @@ test('the bytes that go out are those of the frames that are not dropped, and no
 
 test('a scanner that is stopped at any frame, as often as one likes, goes on as if it had never stopped', () => {
   fc.assert(
-    fc.property(frames, collect, verdicts, cuts, fc.array(fc.nat({ max: 15 })), (sent, wanted, answers, lengths, stops) => {
-      const input = Buffer.concat(sent);
-      const answer = (type: number): Verdict => answers[type] ?? Verdict.Forward;
-      const through = new FrameRecorder(wanted, LENGTH_MAX, answer);
-      through.scanner.push(Buffer.from(input));
+    fc.property(
+      frames,
+      collect,
+      verdicts,
+      cuts,
+      fc.array(fc.nat({ max: 15 })),
+      (sent, wanted, answers, lengths, stops) => {
+        const input = Buffer.concat(sent);
+        const answer = (type: number): Verdict => answers[type] ?? Verdict.Forward;
+        const through = new FrameRecorder(wanted, LENGTH_MAX, answer);
+        through.scanner.push(Buffer.from(input));
 
-      const stopAt = new Set(stops);
-      const stopping = new FrameRecorder(wanted, LENGTH_MAX, (type, index) =>
-        stopAt.has(index) ? Verdict.Stop : answer(type),
-      );
-      for (const [index, chunk] of cut(input, lengths).entries()) {
-        stopping.scanner.push(Buffer.from(chunk));
-        // Some chunks arrive while it is stopped.
-        if (index % 3 === 0) stopping.scanner.resume();
-      }
-      while (stopping.scanner.isStopped) stopping.scanner.resume();
-      assert.deepEqual(stopping.summary(), through.summary());
-      assert.ok(stopping.scanner.isAtRest);
-    }),
+        const stopAt = new Set(stops);
+        const stopping = new FrameRecorder(wanted, LENGTH_MAX, (type, index) =>
+          stopAt.has(index) ? Verdict.Stop : answer(type),
+        );
+        for (const [index, chunk] of cut(input, lengths).entries()) {
+          stopping.scanner.push(Buffer.from(chunk));
+          // Some chunks arrive while it is stopped.
+          if (index % 3 === 0) stopping.scanner.resume();
+        }
+        while (stopping.scanner.isStopped) stopping.scanner.resume();
+        assert.deepEqual(stopping.summary(), through.summary());
+        assert.ok(stopping.scanner.isAtRest);
+      },
+    ),
     { numRuns: RUNS },
   );
 });

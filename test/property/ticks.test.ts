@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { formatLsn, lsnBytesBehind, parseLsn } from '../../src/replication/lsn.js';
 import { Ticks } from '../../src/replication/ticks.js';
 import type { Tick } from '../../src/replication/ticks.js';

@@ -1,4 +1,4 @@
-import { coloured, printable } from '../terminal.js';
+import { coloured, printable, withoutControls } from '../terminal.js';
 import type { Colour } from '../terminal.js';
 
 /** What came out of one check. */
@@ -32,7 +32,7 @@ const INDENT = '      ';
 export function renderFinding({ verdict, what, mend }: Finding, hasColour: boolean): string {
   const mark = coloured(MARKS[verdict], COLOURS[verdict], hasColour);
   // Nothing that a node or etcd said may command the terminal; our own texts keep their lines.
-  const lines = mend.flatMap((text) => text.split('\n')).map((line) => `${INDENT}${printableLine(line)}`);
+  const lines = mend.flatMap((text) => text.split('\n')).map((line) => INDENT + withoutControls(line));
   return [`${mark}  ${printable(what)}`, ...lines].join('\n');
 }
 
@@ -40,13 +40,9 @@ export function renderSummary(findings: readonly Finding[]): string {
   const count = (verdict: Finding['verdict']): number => findings.filter((each) => each.verdict === verdict).length;
   const failed = count('fail');
   const warned = count('warn');
+  const passed = count('ok');
   const warnings = warned === 0 ? '' : `, ${warned} warning${warned === 1 ? '' : 's'}`;
   return failed === 0
-    ? `All is well: ${count('ok')} checks passed${warnings}.`
+    ? `All is well: ${passed} check${passed === 1 ? '' : 's'} passed${warnings}.`
     : `${failed} of ${findings.length} checks FAILED${warnings}.`;
-}
-
-function printableLine(line: string): string {
-  const text = line.trimStart();
-  return line.slice(0, line.length - text.length) + printable(text);
 }

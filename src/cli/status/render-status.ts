@@ -111,7 +111,7 @@ function remarks({ ready, reason, promotion, dcs, cluster }: StatusDocument): st
   if (!ready && reason !== null) lines.push(`Not ready: ${printable(reason)}`);
   if (promotion.reason !== null && promotion.disturbedSeconds !== null) {
     lines.push(
-      `Units for the primary wait since ${formatSeconds(promotion.disturbedSeconds)}: ${printable(promotion.reason)}`,
+      `Units for the primary have waited for ${formatSeconds(promotion.disturbedSeconds)}: ${printable(promotion.reason)}`,
     );
   }
   if (dcs.trouble !== null) lines.push(`DCS: ${printable(dcs.trouble)}`);

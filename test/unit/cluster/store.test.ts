@@ -218,6 +218,21 @@ test('an old primary that comes back on its old timeline is never the primary ag
   assert.match(cluster.view.noPrimaryReason ?? '', /timeline 1, the cluster was on 2/);
 });
 
+test('a leader on an older timeline than was seen is refused until the operator says that the past does not count', () => {
+  const cluster = settled();
+  cluster.actor(A).over = { timeline: 8 };
+  cluster.round();
+  cluster.claim(claimsOf({ leader: B }));
+  cluster.actor(B).role = 'primary';
+  cluster.actor(B).over = { timeline: 7 };
+  cluster.run(60_000);
+  assert.equal(cluster.view.primary, null);
+  assert.match(cluster.view.noPrimaryReason ?? '', /node2 is on timeline 7, the cluster was on 8 already/);
+  cluster.store.forgetPast();
+  assert.equal(cluster.view.primary, B);
+  assert.equal(cluster.view.highestTimeline, 7);
+});
+
 test('the history key guards the timeline before any primary was seen', () => {
   const history = [{ timeline: 4, lsn: 1n, reason: '', atEpochMs: null, newLeader: A }];
   const cluster = settled(claimsOf({ history }));
@@ -623,17 +638,17 @@ test('a listener that fails does not keep the view from the others', () => {
   assert.deepEqual(seen, [1]);
 });
 
-test('what a listener changes is published after the view it was told of', () => {
+test('what a listener changes is published after everybody was told of the view before', () => {
   const cluster = settled();
   const epochs: number[] = [];
   let isFirst = true;
-  cluster.store.subscribe((view) => {
-    epochs.push(view.epoch);
+  cluster.store.subscribe(() => {
     if (isFirst) {
       isFirst = false;
       cluster.store.applyClaims(claimsOf({ leader: B }));
     }
   });
+  cluster.store.subscribe((view) => epochs.push(view.epoch));
   const { epoch } = cluster.view;
   cluster.claim(claimsOf({ leader: null }));
   assert.deepEqual(epochs, [epoch + 1, epoch + 2]);

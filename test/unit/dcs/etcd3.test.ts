@@ -1,82 +1,12 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { DcsState } from '../../../src/dcs/claims.js';
-import { Etcd3Claims, type Etcd3ClaimsOptions } from '../../../src/dcs/etcd3.js';
-import type { Logger } from '../../../src/log.js';
+import { Etcd3Claims } from '../../../src/dcs/etcd3.js';
+import { silentLogger } from '../../../src/log.js';
 import { FakeClock } from '../../support/fake-clock.js';
-import { FakeEtcd, type FakeMember } from './fake-etcd.js';
+import { OPTIONS, REQUEST_MS, RETRY_MS, STALE_MS, WATCHDOG_MS, bench } from './etcd3-bench.js';
+import type { FakeMember } from './fake-etcd.js';
 import { PATRONI_VERSIONS, readRecording } from './recorded.js';
-
-const REQUEST_MS = 1000;
-const WATCHDOG_MS = 2000;
-const STALE_MS = 10_000;
-/** The longest delay between two attempts. */
-const RETRY_MS = 1000;
-
-interface Bench {
-  readonly clock: FakeClock;
-  readonly etcd: FakeEtcd;
-  readonly members: readonly FakeMember[];
-  readonly first: FakeMember;
-  readonly provider: Etcd3Claims;
-  readonly log: string[];
-  /** How often `onChange` was called. */
-  readonly changes: () => number;
-  /** Lets everything that is due happen, and then time pass in small steps. */
-  readonly pass: (ms: number) => Promise<void>;
-}
-
-/** A provider on a fake etcd of `size` members and a fake clock, started unless told otherwise. */
-async function bench(
-  t: TestContext,
-  size = 1,
-  options: Partial<Etcd3ClaimsOptions> & { start?: boolean } = {},
-): Promise<Bench> {
-  const clock = new FakeClock();
-  const etcd = new FakeEtcd();
-  const log: string[] = [];
-  const write = (level: string) => (_: object, message: string) => void log.push(`${level}: ${message}`);
-  const logger: Logger = {
-    trace: write('trace'),
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-  };
-  const members = Array.from({ length: size }, (_, index) => etcd.member(`10.0.0.${index + 1}:2379`));
-  let next = 0;
-  const provider = new Etcd3Claims({
-    hosts: members.map((_, index) => ({ host: `10.0.0.${index + 1}`, port: 2379 })),
-    prefix: '/service/pg/',
-    username: null,
-    password: null,
-    requestTimeoutMs: REQUEST_MS,
-    staleAfterMs: STALE_MS,
-    watchdogIntervalMs: WATCHDOG_MS,
-    keepaliveMs: 2000,
-    clock,
-    logger,
-    random: () => 0,
-    openEndpoint: () => members[next++] as FakeMember,
-    ...options,
-  });
-  t.after(() => provider.close());
-  let changes = 0;
-  const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const pass = async (ms: number) => {
-    await settle();
-    for (let left = ms; left > 0; left -= 10) {
-      clock.advance(Math.min(left, 10));
-      await settle();
-    }
-  };
-  if (options.start !== false) {
-    provider.start(() => (changes += 1));
-    assert.equal(changes, 0);
-    await pass(0);
-  }
-  return { clock, etcd, members, first: members[0] as FakeMember, provider, log, changes: () => changes, pass };
-}
 
 const MEMBER = '{"conn_url":"postgres://10.0.0.9/"}';
 
@@ -123,9 +53,10 @@ for (const version of PATRONI_VERSIONS) {
       );
     }
     const other = new Etcd3Claims({
-      ...{ hosts: [{ host: 'x', port: 1 }], prefix: '/', username: null, password: null, requestTimeoutMs: REQUEST_MS },
-      ...{ staleAfterMs: STALE_MS, watchdogIntervalMs: WATCHDOG_MS, keepaliveMs: 1, clock: new FakeClock() },
-      logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
+      ...OPTIONS,
+      hosts: [{ host: 'x', port: 1 }],
+      clock: new FakeClock(),
+      logger: silentLogger,
       openEndpoint: () => etcd.member('other'),
     });
     t.after(() => other.close());
@@ -336,110 +267,6 @@ test('an answer that was overtaken by events confirms, but changes nothing', asy
   assert.deepEqual(provider.claims.problems, []);
 });
 
-test('an answer from the past is not believed', async (t) => {
-  const { provider, etcd, members, pass } = await bench(t, 2);
-  for (let round = 0; round < 5; round += 1) etcd.put('leader', `node${round}`);
-  const { leader } = provider.claims;
-  const [first] = members as [FakeMember];
-  const past = new FakeEtcd();
-  past.put('leader', 'ghost');
-  // The first member answers from an old copy, at a lower revision of the same cluster.
-  first.read = () => Promise.resolve({ header: past.header, keys: past.keys });
-  await pass(WATCHDOG_MS + 20);
-  assert.equal(provider.claims.leader, leader);
-  assert.equal(provider.claims.state, DcsState.Live);
-  assert.deepEqual(provider.claims.problems, [
-    'etcd 10.0.0.1:2379: not believed: it is at revision 2, but 6 has been seen',
-  ]);
-});
-
-test('a lower raft term is not believed, from a reading or from a watch', async (t) => {
-  const { provider, etcd, first, pass } = await bench(t);
-  etcd.raftTerm = 5n;
-  etcd.put('leader', 'node1');
-  const [watch] = first.watches;
-  watch?.tell([{ kind: 'delete', revision: 99n, suffix: 'leader' }], { ...etcd.header, raftTerm: 4n, revision: 99n });
-  assert.equal(provider.claims.leader?.name, 'node1');
-  assert.equal(first.watches.size, 0, 'the watch is ended');
-  etcd.raftTerm = 4n;
-  await pass(RETRY_MS);
-  assert.deepEqual(provider.claims.problems, [
-    'etcd 10.0.0.1:2379: not believed: it is in raft term 4, but 5 has been seen',
-  ]);
-  etcd.raftTerm = 6n;
-  await pass(RETRY_MS);
-  assert.deepEqual(provider.claims.problems, []);
-});
-
-test('another cluster in the list of hosts is never believed while the right one answers', async (t) => {
-  const { provider, etcd, members, pass } = await bench(t, 2);
-  etcd.put('leader', 'node1');
-  const [first, second] = members as [FakeMember, FakeMember];
-  const foreign = new FakeEtcd();
-  foreign.clusterId = 'cluster-2';
-  for (let round = 0; round < 50; round += 1) foreign.put('leader', 'ghost');
-  second.read = () => Promise.resolve({ header: foreign.header, keys: foreign.keys });
-  for (let round = 0; round < 20; round += 1) {
-    for (const watch of first.watches) watch.break();
-    await pass(RETRY_MS * 2);
-    assert.equal(provider.claims.leader?.name, 'node1');
-    assert.equal(provider.claims.state, DcsState.Live);
-  }
-  assert.deepEqual(provider.claims.problems, [
-    'etcd 10.0.0.2:2379: not believed: it belongs to etcd cluster cluster-2 instead of cluster-1',
-  ]);
-});
-
-for (const [what, clusterId] of [
-  ['with another id', 'cluster-2'],
-  ['with the same id', 'cluster-1'],
-] as const) {
-  test(`a rebuilt etcd ${what} is refused up to the stale limit, then taken, and terms go on growing`, async (t) => {
-    const { provider, etcd, first, pass, log } = await bench(t);
-    for (let round = 0; round < 9; round += 1) {
-      etcd.put('leader', 'node1');
-      etcd.delete('leader');
-    }
-    etcd.put('leader', 'node1');
-    const old = provider.claims;
-    for (const watch of first.watches) watch.break();
-    etcd.rebuild(clusterId);
-    etcd.put('leader', 'node2');
-    await pass(STALE_MS - 100);
-    assert.equal(provider.claims.leader, old.leader);
-    assert.equal(provider.claims.problems.length, 1);
-    assert.match(
-      provider.claims.problems[0] ?? '',
-      /^etcd 10\.0\.0\.1:2379: not believed: it (belongs to|is at revision)/,
-    );
-    assert.ok(!log.some((line) => line.startsWith('error')));
-    await pass(RETRY_MS * 2 + 200);
-    assert.equal(provider.claims.leader?.name, 'node2');
-    assert.equal(provider.claims.state, DcsState.Live);
-    assert.ok((provider.claims.leader?.term ?? 0n) > (old.leader?.term ?? 0n));
-    assert.ok(provider.claims.revision > old.revision);
-    assert.deepEqual(provider.claims.problems, []);
-    assert.ok(log.includes('error: the etcd cluster was rebuilt: all that was known from the old one is dropped'));
-    etcd.put('leader', 'node3');
-    assert.equal(provider.claims.leader?.name, 'node3');
-  });
-}
-
-test('a rebuilt etcd is taken only after the old one was gone for the whole limit', async (t) => {
-  const { provider, etcd, first, pass } = await bench(t);
-  etcd.put('leader', 'node1');
-  for (let round = 0; round < 5; round += 1) {
-    etcd.clusterId = 'cluster-2';
-    await pass(STALE_MS - 4 * RETRY_MS);
-    assert.equal(provider.claims.problems.length, 1);
-    etcd.clusterId = 'cluster-1';
-    await pass(RETRY_MS * 2);
-    assert.equal(provider.claims.problems.length, 0);
-  }
-  assert.equal(provider.claims.leader?.name, 'node1');
-  assert.ok(first.reads > 10);
-});
-
 test('close ends everything, at any moment, and nothing is called after it', async (t) => {
   for (const manner of ['answers', 'refuses', 'is silent'] as const) {
     const { provider, etcd, first, clock, changes, pass } = await bench(t, 1, { start: false });
@@ -508,11 +335,8 @@ test('ten thousand breaks leave one watch, and no more timers than before', asyn
 });
 
 test('refuses to be made without a host', () => {
-  const clock = new FakeClock();
-  const logger: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-  const times = { requestTimeoutMs: 1, staleAfterMs: 1, watchdogIntervalMs: 1, keepaliveMs: 1 };
   assert.throws(
-    () => new Etcd3Claims({ hosts: [], prefix: '/', username: null, password: null, ...times, clock, logger }),
+    () => new Etcd3Claims({ ...OPTIONS, hosts: [], clock: new FakeClock(), logger: silentLogger }),
     TypeError,
   );
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { DEFAULT_SETTINGS, type KeyPart, decodeKey, patroniPrefix } from '../../../src/dcs/patroni-keys.js';
 
 function decode(suffix: string, value: string) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { RawKey } from '../../../src/dcs/patroni-keys.js';
 import { type ClaimsParts, type KeyEvent, PROBLEMS_MAX, PatroniStore } from '../../../src/dcs/patroni-store.js';
 import { nodeName } from '../../../src/util/brand.js';

@@ -83,7 +83,9 @@ test('a flush comes behind the last byte of its frame and before the next frame'
 });
 
 test('a frame that is dropped half-way leaves no trace, and nothing may not be put between', () => {
-  const recorder = new FrameRecorder(collectTable({}), LENGTH_MAX, (type) => (type === A ? Verdict.Drop : Verdict.Forward));
+  const recorder = new FrameRecorder(collectTable({}), LENGTH_MAX, (type) =>
+    type === A ? Verdict.Drop : Verdict.Forward,
+  );
   recorder.scanner.push(frame('A', 'secret').subarray(0, 8));
   assert.ok(!recorder.scanner.isInsideForwardedFrame);
   assert.ok(!recorder.scanner.isAtRest);

@@ -1,0 +1,142 @@
+import type { Proxy, ServedListener } from '../../../src/admin/proxy.js';
+import { Pool } from '../../../src/backend/pool.js';
+import type { NodeFigures } from '../../../src/cluster/store.js';
+import type { ClusterView } from '../../../src/cluster/view.js';
+import { parseConfig } from '../../../src/config/load.js';
+import type { Claims } from '../../../src/dcs/claims.js';
+import type { Conductor } from '../../../src/failover/conductor.js';
+import { HoldQueue } from '../../../src/failover/hold-queue.js';
+import { Phase, initialPromotion } from '../../../src/failover/promotion.js';
+import type { PromotionState } from '../../../src/failover/promotion.js';
+import { silentLogger } from '../../../src/log.js';
+import { Counters } from '../../../src/metrics/counters.js';
+import { Ticks } from '../../../src/replication/ticks.js';
+import type { RouteIntent } from '../../../src/routing/router.js';
+import { SessionRegistry } from '../../../src/session/registry.js';
+import type { Wait } from '../../../src/session/wait.js';
+import type { Session } from '../../../src/session/session.js';
+import type { PinReason } from '../../../src/sql/pin-reason.js';
+import type { NodeName } from '../../../src/util/brand.js';
+import { claimsOf, viewOf } from '../../support/cluster-fakes.js';
+import { FakeClock } from '../../support/fake-clock.js';
+
+export const BOTH_LISTENERS = `
+cluster:
+  scope: yard
+  etcd3: { hosts: ["127.0.0.1:2379"] }
+listeners:
+  - { name: rw, address: "127.0.0.1:5000", route: primary }
+  - { name: ro, address: "127.0.0.1:5001", route: standby }
+`;
+
+/** What a test says about the proxy that is looked at. */
+export interface ProxyWishes {
+  readonly config?: string;
+  readonly view?: ClusterView;
+  readonly claims?: Claims;
+  readonly figures?: ReadonlyMap<NodeName, NodeFigures>;
+  /** What a listener asks of the router, where it is not what the configuration says. */
+  readonly intents?: Readonly<Record<string, Partial<RouteIntent>>>;
+  /** Listeners of the configuration that are not open. */
+  readonly closed?: readonly string[];
+  readonly promotion?: Partial<PromotionState>;
+  readonly isStopping?: boolean;
+  readonly startups?: number;
+}
+
+/** A proxy whose parts are real where they only keep figures, and say what the test wants where they would watch a cluster. */
+export interface FakeProxy extends Proxy {
+  readonly clock: FakeClock;
+  readonly ticks: Ticks;
+  /** May be replaced during the test. */
+  view: ClusterView;
+  claims: Claims;
+  isStopping: boolean;
+}
+
+export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
+  const { config } = parseConfig(wishes.config ?? BOTH_LISTENERS, { fileName: 'test.yaml', env: {}, folder: '/' });
+  const clock = new FakeClock();
+  const counters = new Counters();
+  const ticks = new Ticks({ capacity: 16, beliefMs: 60_000 });
+  const connectLimits = { connectTimeoutMs: 1, keepAliveMs: 0, bufferBytes: 1, messageBytesMax: 1 };
+  const state: PromotionState = {
+    ...initialPromotion(clock.nowMs()),
+    phase: Phase.Stable,
+    disturbedSinceMs: null,
+    ...wishes.promotion,
+  };
+  const proxy: FakeProxy = {
+    config,
+    clock,
+    ticks,
+    view: wishes.view ?? viewOf(),
+    claims: wishes.claims ?? claimsOf({ confirmedAtMs: clock.nowMs() }),
+    logger: silentLogger,
+    counters,
+    registry: new SessionRegistry(() => {}),
+    pool: new Pool(config.pool, connectLimits, clock, silentLogger, counters),
+    primaryHold: new HoldQueue(config.promotion, clock),
+    standbyHold: new HoldQueue(config.promotion, clock),
+    startups: wishes.startups ?? 0,
+    isStopping: wishes.isStopping ?? false,
+    // Only what is read from outside; the rest would watch a cluster.
+    conductor: {
+      state,
+      phase: state.phase,
+      isOpen: state.phase === Phase.Stable,
+      reason: state.phase === Phase.Stable ? '' : 'something is going on',
+    } as unknown as Conductor,
+    watch: {
+      ticks,
+      store: {
+        get view() {
+          return proxy.view;
+        },
+        figures: () => wishes.figures ?? new Map<NodeName, NodeFigures>(),
+      },
+      provider: {
+        get claims() {
+          return proxy.claims;
+        },
+      },
+    } as unknown as Proxy['watch'],
+    listeners: config.listeners
+      .filter(({ name }) => wishes.closed?.includes(name) !== true)
+      .map(
+        ({ name, route, address, fallback, prefer, tags }): ServedListener => ({
+          name,
+          route,
+          host: address.host,
+          port: address.port,
+          intent: { route, fallback, prefer, tags, ...wishes.intents?.[name] },
+        }),
+      ),
+  };
+  return proxy;
+}
+
+/** A session as those see it who look at it from outside. */
+export function addSession(
+  proxy: Proxy,
+  over: {
+    readonly listener?: string;
+    readonly route?: 'primary' | 'standby';
+    readonly target?: 'primary' | 'standby' | null;
+    readonly isAtBoundary?: boolean;
+    readonly wait?: Wait | null;
+    readonly pinReason?: PinReason | null;
+  } = {},
+): void {
+  const id = proxy.registry.nextId();
+  const session = {
+    id,
+    identity: { listener: over.listener ?? 'rw', cancelKey: { processId: id, key: Buffer.alloc(4) } },
+    intent: { route: over.route ?? 'primary' },
+    target: over.target === undefined ? 'primary' : over.target,
+    isAtBoundary: over.isAtBoundary ?? true,
+    wait: over.wait ?? null,
+    pinReason: over.pinReason ?? null,
+  };
+  proxy.registry.add(session as unknown as Session);
+}
