@@ -213,23 +213,25 @@ export class App {
   /** Takes over what can change without a restart; gives what was, and what was not. */
   reload(config: Config): ConfigDiff {
     const diff = diffConfig(this.config, config);
-    const merged: Config = {
+    // What can fail comes first: a configuration is taken whole or not at all.
+    const [sources, rules] = [this.#userSources(config), doorRules(config)];
+    this.config = {
       ...config,
       cluster: this.config.cluster,
-      listeners: this.config.listeners,
+      listeners: this.config.listeners.map((old) => withLiveKeys(old, config.listeners)),
       admin: this.config.admin,
+      limits: { ...config.limits, clientBufferBytes: this.config.limits.clientBufferBytes },
     };
-    this.config = merged;
     this.pool.limits = config.pool;
     this.primaryHold.limits = config.promotion;
     this.standbyHold.limits = config.promotion;
     this.#keeper.context.limits = sessionLimits(config);
-    this.#keeper.rules = doorRules(config);
-    this.#keeper.directory.replace(this.#userSources(config));
+    this.#keeper.rules = rules;
+    this.#keeper.directory.replace(sources);
     this.watch.reconfigure(config.routing);
-    for (const listener of config.listeners) {
+    for (const listener of this.config.listeners) {
       const door = this.#doors.get(listener.name);
-      if (door !== undefined && door.intent.route === listener.route) door.intent = intentOf(listener);
+      if (door !== undefined) door.intent = intentOf(listener);
     }
     if ('level' in this.logger) this.logger.level = config.log.level;
     this.#greetings.clear();
@@ -326,4 +328,10 @@ function doorRules(config: Config): DoorRules {
 
 function intentOf(listener: ListenerConfig): SessionIntent {
   return { route: listener.route, fallback: listener.fallback, prefer: listener.prefer, tags: listener.tags };
+}
+
+/** A listener as it is, with what can change while it is open taken from its new configuration. */
+function withLiveKeys(old: ListenerConfig, after: readonly ListenerConfig[]): ListenerConfig {
+  const now = after.find((each) => each.name === old.name);
+  return now?.route === old.route ? { ...old, fallback: now.fallback, prefer: now.prefer, tags: now.tags } : old;
 }

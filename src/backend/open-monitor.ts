@@ -33,6 +33,7 @@ export function openMonitor(
       parameters: [
         ['application_name', 'switchyard'],
         ['client_encoding', 'UTF8'],
+        ['DateStyle', 'ISO'],
         // A standby refuses every statement of a role whose default is serializable.
         ['default_transaction_isolation', 'read committed'],
       ],

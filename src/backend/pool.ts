@@ -68,6 +68,8 @@ interface Bucket {
 const RESET_TIMEOUT_MS = 5_000;
 const SWEEP_INTERVAL_MS = 1_000;
 const RESET_SQL = 'DISCARD ALL';
+/** DISCARD ALL empties the temporary schema of a backend and leaves the schema: the next session would be told from a fresh one. */
+const TEMPORARY_SCHEMA_SQL = 'SELECT pg_catalog.pg_my_temp_schema()';
 
 export class Pool {
   limits: PoolLimits;
@@ -148,13 +150,7 @@ export class Pool {
       this.#discard(bucket, backend, reason);
       return;
     }
-    ownQuery(backend, RESET_SQL, RESET_TIMEOUT_MS).then(
-      () => this.#putIdle(bucket, backend, startupKey),
-      (error: unknown) => {
-        this.#logger.debug({ node: bucket.node, error: messageOf(error) }, 'backend could not be reset');
-        this.#discard(bucket, backend, 'reset_failed');
-      },
-    );
+    void this.#clean(bucket, backend, startupKey);
   }
 
   /** Closes the idle backends of a node, because it changed its role or is gone. */
@@ -170,6 +166,18 @@ export class Pool {
     if (this.#sweep !== null) this.#clock.clearTimer(this.#sweep);
     for (const bucket of this.#buckets.values()) {
       for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, 'shutdown');
+    }
+  }
+
+  async #clean(bucket: Bucket, backend: Backend, startupKey: string): Promise<void> {
+    try {
+      await ownQuery(backend, RESET_SQL, RESET_TIMEOUT_MS);
+      const [row] = await ownQuery(backend, TEMPORARY_SCHEMA_SQL, RESET_TIMEOUT_MS);
+      if (row?.[0] === '0') this.#putIdle(bucket, backend, startupKey);
+      else this.#discard(bucket, backend, 'not_clean');
+    } catch (error) {
+      this.#logger.debug({ node: bucket.node, error: messageOf(error) }, 'backend could not be reset');
+      this.#discard(bucket, backend, 'reset_failed');
     }
   }
 
@@ -359,7 +367,9 @@ export class Pool {
 
   #count(bucket: Bucket, by: 1 | -1): void {
     bucket.count += by;
-    this.#perNode.set(bucket.node, (this.#perNode.get(bucket.node) ?? 0) + by);
+    const onNode = (this.#perNode.get(bucket.node) ?? 0) + by;
+    if (onNode === 0) this.#perNode.delete(bucket.node);
+    else this.#perNode.set(bucket.node, onNode);
     if (bucket.count === 0) this.#buckets.delete(bucket.key);
     else this.#buckets.set(bucket.key, bucket);
   }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.js';
+import { packageVersion } from '../util/package-version.js';
 import { run } from './run.js';
 
 /** Exit code of a command line that cannot be understood (as of BSD's sysexits, EX_USAGE). */
@@ -22,6 +22,9 @@ Options:
       --json          Machine-readable output (status).
   -h, --help          This text.
   -V, --version       The version.
+
+Environment:
+  SWITCHYARD_ADMIN    host:port of the admin server that "status" asks; wins over the configuration.
 
 Examples:
   switchyard run --config config/example.yaml
@@ -88,9 +91,4 @@ function parse(argv: readonly string[]) {
       version: { type: 'boolean', short: 'V' },
     },
   });
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

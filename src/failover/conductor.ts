@@ -65,7 +65,7 @@ export class Conductor implements PrimaryGate {
   }
 
   get reason(): string {
-    return this.isOpen ? '' : this.#reason;
+    return this.isOpen ? '' : (this.#view?.noPrimaryReason ?? this.#reason);
   }
 
   hasChangedSince(sinceMs: number): boolean {

@@ -11,6 +11,8 @@ export interface HoldLimits {
 interface Held {
   readonly entry: HoldEntry;
   readonly deadlineMs: number;
+  /** In which round of releases it came. */
+  readonly round: number;
   state: 'waiting' | 'released' | 'gone';
 }
 
@@ -25,7 +27,10 @@ export class HoldQueue implements Hold {
   #releasedCount = 0;
   #isOpen = false;
   #timer: ClockTimer | null = null;
+  /** When the timer is to run. */
+  #timerAtMs = 0;
   #isPumping = false;
+  #round = 0;
 
   constructor(limits: HoldLimits, clock: Clock) {
     this.limits = limits;
@@ -42,17 +47,19 @@ export class HoldQueue implements Hold {
   }
 
   enter(entry: HoldEntry): HoldTicket | null {
-    if (this.#waiting.length >= this.limits.maxHeld) return null;
-    const held: Held = { entry, deadlineMs: entry.sinceMs + this.limits.holdTimeoutMs, state: 'waiting' };
+    // Those who try again keep their room: they may have to come back.
+    if (this.#waiting.length + this.#releasedCount >= this.limits.maxHeld) return null;
+    const deadlineMs = entry.sinceMs + this.limits.holdTimeoutMs;
+    const held: Held = { entry, deadlineMs, round: this.#round, state: 'waiting' };
     // Nearly always the youngest; one that was released in vain goes back to its place.
     let at = this.#waiting.length;
     while (at > 0 && (this.#waiting[at - 1]?.entry.sinceMs ?? 0) > entry.sinceMs) at -= 1;
     this.#waiting.splice(at, 0, held);
-    this.#arm();
+    this.#arm(deadlineMs);
     return { leave: () => this.#leave(held) };
   }
 
-  /** Lets the waiting go, oldest first. Those who enter afterwards wait for the next call. */
+  /** Lets the waiting go, oldest first. Those who enter while it is open go when one that was let go leaves, or with the next call. */
   open(): void {
     this.#isOpen = true;
     this.#pump();
@@ -85,12 +92,18 @@ export class HoldQueue implements Hold {
   #pump(): void {
     if (this.#isPumping || !this.#isOpen) return;
     this.#isPumping = true;
+    this.#round += 1;
     try {
-      // Whoever comes back while this runs is not released again by it.
-      const present = this.#waiting.length;
-      for (let i = 0; i < present && this.#isOpen && this.#releasedCount < this.limits.releaseWave; i += 1) {
-        const held = this.#waiting.shift();
+      let at = 0;
+      while (this.#isOpen && this.#releasedCount < this.limits.releaseWave) {
+        const held = this.#waiting[at];
         if (held === undefined) break;
+        // Whoever comes back while this runs is not released again by it, and keeps nobody from his turn.
+        if (held.round === this.#round) {
+          at += 1;
+          continue;
+        }
+        this.#waiting.splice(at, 1);
         held.state = 'released';
         this.#releasedCount += 1;
         held.entry.onRelease();
@@ -100,22 +113,28 @@ export class HoldQueue implements Hold {
     }
   }
 
-  #arm(): void {
-    const first = this.#waiting[0];
-    if (this.#timer !== null || first === undefined) return;
-    this.#timer = this.#clock.setTimer(Math.max(0, first.deadlineMs - this.#clock.nowMs()), () => {
+  /** Sees to it that the timer runs no later than this. */
+  #arm(deadlineMs: number): void {
+    if (this.#timer !== null) {
+      if (this.#timerAtMs <= deadlineMs) return;
+      this.#clock.clearTimer(this.#timer);
+    }
+    this.#timerAtMs = deadlineMs;
+    this.#timer = this.#clock.setTimer(Math.max(0, deadlineMs - this.#clock.nowMs()), () => {
       this.#timer = null;
       this.#expire();
-      this.#arm();
     });
   }
 
   #expire(): void {
     const nowMs = this.#clock.nowMs();
     const due = this.#waiting.filter((held) => held.deadlineMs <= nowMs);
-    if (due.length === 0) return;
     this.#waiting = this.#waiting.filter((held) => held.deadlineMs > nowMs);
+    // Not only the first: the time limit may have been changed while some waited.
+    for (const held of this.#waiting) this.#arm(held.deadlineMs);
     for (const held of due) {
+      // One may leave because of the end of another.
+      if (held.state !== 'waiting') continue;
       held.state = 'gone';
       held.entry.onExpire();
     }

@@ -99,13 +99,17 @@ function whileServing(state: PromotionState, input: PromotionInput, announced: S
   if (input.primary === null) return lose(state, input);
   if (input.primary !== state.primary) return release(state, input, input.primary);
   if (announced === null) return { state, actions: [] };
+  return announce(state, input, announced);
+}
+
+function announce(state: PromotionState, input: PromotionInput, announced: SwitchoverClaim): PromotionStep {
   const target = announced.candidate ?? 'another node';
   return {
     state: {
       ...state,
       phase: Phase.Announced,
       sinceMs: input.nowMs,
-      disturbedSinceMs: input.nowMs,
+      disturbedSinceMs: state.disturbedSinceMs ?? input.nowMs,
       candidate: announced.candidate,
     },
     actions: [
@@ -126,7 +130,11 @@ function whileAnnounced(state: PromotionState, input: PromotionInput): Promotion
 }
 
 function whileLost(state: PromotionState, input: PromotionInput): PromotionStep {
-  if (input.primary !== null) return release(state, input, input.primary);
+  if (input.primary !== null) {
+    // Back, but about to go: what waits would only be cut half-way.
+    const announced = input.primary === state.primary ? announcementFor(state, input) : null;
+    return announced === null ? release(state, input, input.primary) : announce(state, input, announced);
+  }
   const phase = input.leader === null ? Phase.LeaderLost : Phase.Confirming;
   if (phase === state.phase && input.leader === state.candidate) return { state, actions: [] };
   return { state: { ...state, phase, sinceMs: input.nowMs, candidate: input.leader }, actions: waitFor(input.leader) };

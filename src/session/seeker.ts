@@ -18,6 +18,9 @@ import { Wait } from './wait.js';
 /** Between two tries at a node that refuses though the view says that it is fit. */
 const RETRY_MS = 100;
 
+/** What DISCARD ALL does not take away for certain. */
+const UNCLEANABLE: readonly PinReason[] = [PinReason.LoadedLibrary, PinReason.ForeignSession, PinReason.Setting];
+
 export type NodeDecision = RouteDecision & { readonly kind: 'node' };
 
 /** What a seeker needs of its session. None of it is called from inside `admit`. */
@@ -311,12 +314,11 @@ export class Seeker {
 
   /**
    * Whether DISCARD ALL takes everything away that the session has left on its backend. It leaves loaded libraries, connections to
-   * elsewhere and the temporary slots of a replication connection (documentation, "DISCARD").
+   * elsewhere, the temporary slots of a replication connection, and the names of settings that were made up (documentation, "DISCARD").
    */
   #isCleanable(): boolean {
     const { identity, state } = this.#owner;
-    const isDirty = state.pins.has(PinReason.LoadedLibrary) || state.pins.has(PinReason.ForeignSession);
-    return !isDirty && !identity.isReplication;
+    return !identity.isReplication && !UNCLEANABLE.some((reason) => state.pins.has(reason));
   }
 
   /** Counts the session where it is, or where it is on its way to. */

@@ -1,5 +1,7 @@
 /** Options of ours start with this in `options=-c switchyard.route=...`. */
 const PREFIX = 'switchyard.';
+/** What isspace() of C takes for white space: no character beyond ASCII. */
+const WHITE_SPACE = /[ \t\n\v\f\r]/;
 
 export interface StartupOptions {
   /** The `options` parameter without ours; null when nothing is left. */
@@ -41,10 +43,10 @@ function splitWords(options: string): string[] {
   let word: string | null = null;
   for (let i = 0; i < options.length; i += 1) {
     const c = options[i] ?? '';
-    if (/\s/.test(c)) {
+    if (WHITE_SPACE.test(c)) {
       if (word !== null) words.push(word);
       word = null;
-    } else if (c === '\\' && i + 1 < options.length) {
+    } else if (c === '\\') {
       i += 1;
       word = (word ?? '') + (options[i] ?? '');
     } else word = (word ?? '') + c;
@@ -54,5 +56,5 @@ function splitWords(options: string): string[] {
 }
 
 function escapeWord(word: string): string {
-  return word.replaceAll(/[\s\\]/g, '\\$&');
+  return word.replaceAll(/[ \t\n\v\f\r\\]/g, '\\$&');
 }

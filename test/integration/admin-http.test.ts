@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { findProgram } from '../support/install.js';
+import { findProgram, requirePrograms } from '../support/install.js';
 import { PostgresCluster } from '../support/postgres-cluster.js';
 import { waitFor } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
@@ -91,9 +91,9 @@ test('the metrics tell what clients do, and what the nodes are', async (t) => {
     assertWellFormed(new Map([...families].filter(([name]) => name.startsWith('switchyard_'))));
   });
 
-  await t.test('promtool finds nothing to say against them', async (t) => {
-    const promtool = await findProgram('promtool');
-    if (promtool === null) return t.skip('promtool is not installed');
+  await t.test('promtool finds nothing to say against them', async () => {
+    await requirePrograms('promtool');
+    const promtool = (await findProgram('promtool')) ?? 'promtool';
     const input = (await get(yard, '/metrics')).text;
     const linter = spawnSync(promtool, ['check', 'metrics'], { input, encoding: 'utf8', timeout: TIMEOUT_MS });
     assert.equal(linter.status, 0, linter.stdout + linter.stderr);

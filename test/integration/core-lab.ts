@@ -121,10 +121,19 @@ export class CoreProxy {
       for (const client of proxy.#clients) client.destroy();
       await app.close();
     });
+    await flushWal(nodes);
     await app.start();
     await waitFor(() => app.watch.store.view.primary !== null && proxy.healthyStandbys.length >= standbys, {
       timeoutMs: TIMEOUT_MS,
       what: `a primary and ${standbys} standbys to be seen`,
+    }).catch((error: unknown) => {
+      const nodes = [...app.watch.store.view.nodes.values()].map(({ name, role, health, reason }) => [
+        name,
+        role,
+        health,
+        reason,
+      ]);
+      throw new Error(`${String(error)}: ${JSON.stringify(nodes)}`, { cause: error });
     });
     return proxy;
   }
@@ -197,6 +206,12 @@ export class CoreProxy {
     await client.end();
     await this.waitForRest(sessions);
   }
+}
+
+/** Writes out what an aborted transaction of an earlier test may have left in the primary's WAL buffers for seconds. */
+async function flushWal(nodes: readonly NodeAddress[]): Promise<void> {
+  const flush = `select case when not pg_is_in_recovery() then pg_logical_emit_message(true, 'flush', '') end`;
+  for (const { port } of nodes) await sql({ host: '127.0.0.1', port }, flush).catch(() => {});
 }
 
 /** Name of the node that serves a client. */

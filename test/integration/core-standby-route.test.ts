@@ -155,6 +155,22 @@ test('a standby that stops replaying gets no new work, keeps its running read, a
   assert.deepEqual(healthChanges(proxy, 'node3'), ['healthy']);
 });
 
+test('standbys of an idle primary stay fresh while the tail of its WAL is not written out', async (t) => {
+  const proxy = await CoreProxy.start(t, cluster().nodes, { routing: quick });
+  const unflushed = async (): Promise<boolean> => {
+    const tail = `select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() > 100 as is_left`;
+    return (await cluster().sql(tail))[0]?.['is_left'] === true;
+  };
+  // Nobody waits for the WAL of a transaction that is rolled back, so it stays in the buffers for up to 15 s.
+  await cluster().sql(`begin; select pg_logical_emit_message(false, 'tail', repeat('x', 20000)); rollback`);
+  assert.ok(await unflushed());
+  const beginMs = performance.now();
+  const isOver = async (): Promise<boolean> => !(await unflushed()) || performance.now() - beginMs > 2_000;
+  await waitFor(isOver, { timeoutMs: TIMEOUT_MS, what: 'a time longer than max_lag to pass', pollMs: 100 });
+  assert.deepEqual(healthChanges(proxy, 'node2'), ['healthy']);
+  assert.deepEqual(healthChanges(proxy, 'node3'), ['healthy']);
+});
+
 test('while every standby lags sessions are served by the primary, and come home; a pinned one stays', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes, { routing: quick });
   const client = await proxy.login('standby');

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { Verdict } from '../../src/protocol/frame-scanner.js';
 import { cut, frame, FrameRecorder } from '../support/frame-recorder.js';
 
-const RUNS = 2000;
+const RUNS = 1000;
 const COLLECT_MAX = 40;
 const LENGTH_MAX = 100_000;
 

@@ -293,7 +293,7 @@ const others: readonly StatementRow[] = [
   ["SELECT dblink_connect('c', 'dbname=x')", 'pins foreign_session'],
   ["SELECT pg_replication_origin_session_setup('x')", 'pins foreign_session'],
   ["SELECT pg_create_physical_replication_slot('slot1', false, true)", 'pins foreign_session'],
-  ["SELECT pg_backup_start('now')", 'pins foreign_session'],
+  ["SELECT pg_backup_start('now', true)", 'pins foreign_session'],
   ['DISCARD PLANS', ''],
   ['DISCARD SEQUENCES', 'unpins sequence_state'],
   [

@@ -5,9 +5,9 @@
 export function userLookupStatements(role: string): readonly string[] {
   return [
     'create schema if not exists switchyard',
-    `create function switchyard.user_lookup(name text) returns table(rolname name, rolpassword text)
+    `create function switchyard.user_lookup(name text) returns table(rolname name, rolpassword text, rolvaliduntil timestamptz)
        language sql security definer set search_path = pg_catalog as
-       $$ select rolname, rolpassword from pg_authid where rolname = $1 and rolcanlogin $$`,
+       $$ select rolname, rolpassword, rolvaliduntil from pg_authid where rolname = $1 and rolcanlogin $$`,
     'revoke all on function switchyard.user_lookup(text) from public',
     `grant usage on schema switchyard to ${role}`,
     `grant execute on function switchyard.user_lookup(text) to ${role}`,

@@ -206,6 +206,22 @@ test('a client that does not take its answer is cut off', async (t) => {
   assert.equal((await ask(admin, '/livez')).status, 200);
 });
 
+test('more connections than the most are closed at once, and those that are open go on', async (t) => {
+  const admin = await open(t);
+  const first = await dial(t, admin);
+  const sockets = await Promise.all(Array.from({ length: 200 }, () => dial(t, admin)));
+  const most = 128;
+  const isCut = (): boolean => sockets.filter(({ socket }) => socket.closed).length === sockets.length + 1 - most;
+  await waitFor(isCut, { timeoutMs: TIMEOUT_MS, what: `all but ${most} connections to be closed` });
+  first.socket.write('GET /livez HTTP/1.1\r\nhost: a\r\n\r\n');
+  await waitFor(() => first.heard().includes('alive'), { timeoutMs: TIMEOUT_MS, what: 'the answer' });
+  for (const { socket } of sockets) socket.destroy();
+  await waitFor(async () => (await ask(admin, '/livez')).status === 200, {
+    timeoutMs: TIMEOUT_MS,
+    what: 'room for the next client',
+  });
+});
+
 test('its end cuts every connection at once, also those kept alive', async () => {
   const admin = await AdminServer.open(proxyOf(), LOOPBACK);
   const socket = connect(admin.port, '127.0.0.1').on('error', () => {});

@@ -133,7 +133,7 @@ test('colours are there for terminals only, and do not shift the columns', () =>
   const coloured = renderStatus(status, { columns: null, hasColour: true });
   // oxlint-disable-next-line no-control-regex
   assert.doesNotMatch(plain, /\u001B/);
-  assert.match(coloured, /\u001B\[31munreachable\u001B\[0m/);
+  assert.ok(coloured.includes('\u001B[31munreachable\u001B[0m'));
   // oxlint-disable-next-line no-control-regex
   assert.equal(coloured.replace(/\u001B\[\d+m/g, ''), plain);
 });

@@ -55,11 +55,11 @@ function belongsTo(name: string, family: { readonly name: string; readonly type:
 }
 
 function parseSample(line: string): Sample {
-  const [, name, inner, valueText] = SAMPLE_LINE.exec(line) ?? [];
+  const [, name, inner = '', valueText] = SAMPLE_LINE.exec(line) ?? [];
   assert.ok(name !== undefined && valueText !== undefined, `not a line of the format: ${line}`);
   const labels = new Map<string, string>();
-  LABEL.lastIndex = 0;
-  while (inner !== undefined && LABEL.lastIndex < inner.length) {
+  for (let at = 0; at < inner.length; at = LABEL.lastIndex) {
+    LABEL.lastIndex = at;
     const match = LABEL.exec(inner);
     assert.ok(match !== null, `labels of ${line}`);
     assert.equal(labels.has(match[1] ?? ''), false, `label ${match[1]} twice: ${line}`);
@@ -81,7 +81,10 @@ export function assertWellFormed(families: ReadonlyMap<string, Family>): void {
     assert.doesNotMatch(name, /(milliseconds|_ms|kilobytes|minutes|hours|percent)(_|$)/, `${name} has a base unit`);
     const seen = new Set<string>();
     for (const sample of samples) {
-      const key = `${sample.name} ${JSON.stringify([...sample.labels].sort())}`;
+      const key = `${sample.name} ${[...sample.labels]
+        .map(([label, value]) => `${label}=${value}`)
+        .sort()
+        .join()}`;
       assert.equal(seen.has(key), false, `${key} comes twice`);
       seen.add(key);
       if (type === 'counter') assert.ok(sample.value >= 0, `${key} is ${sample.value}`);

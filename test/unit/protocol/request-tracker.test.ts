@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OUTSTANDING_MAX, Reply, RequestTracker } from '../../../src/protocol/request-tracker.js';
-import type { AbandonedRequests } from '../../../src/protocol/request-tracker.js';
+import { OUTSTANDING_MAX, RequestTracker } from '../../../src/protocol/request-tracker.js';
+import type { AbandonedRequests, Reply } from '../../../src/protocol/request-tracker.js';
 
 /** A tracker that was told of these messages, by their type bytes: of a client, or in brackets of the proxy: `PBES[Q]`. */
 function trackerOf(sent: string): RequestTracker {
@@ -22,7 +22,7 @@ const letters: Readonly<Record<Reply, string>> = { 0: 'f', 1: 's', 2: 'u', 3: '!
 
 /** The verdicts on these messages of a backend: f(orward), s(wallow), u(nsolicited), !(violation). */
 function hear(tracker: RequestTracker, types: string): string {
-  return [...types].map((type) => letters[tracker.received(type.charCodeAt(0))]).join('');
+  return Array.from(types, (type) => letters[tracker.received(type.charCodeAt(0))]).join('');
 }
 
 const conversations: readonly (readonly [what: string, sent: string, heard: string])[] = [

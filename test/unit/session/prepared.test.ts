@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BackendType } from '../../../src/protocol/codes.js';
+import {
+  copyFrame,
+  isPlainText,
+  PREPARED_BYTES_MAX,
+  PreparedStatements,
+  readParse,
+} from '../../../src/session/prepared.js';
+import { frontend, message } from '../../support/raw-messages.js';
+import { Talk } from './conversation-state.js';
+
+/** The names of the statements that another backend would be given. */
+function names(talk: Talk): readonly string[] {
+  return talk.replayed.filter((text) => text.startsWith('P')).map((text) => text.slice(2, text.indexOf('|')));
+}
+
+const parse = (name: string): Buffer => frontend.parse('SELECT 1', { name });
+const sync = frontend.sync();
+
+test('a statement is kept once it is acknowledged', () => {
+  const talk = new Talk().send(parse('a'), sync);
+  assert.deepEqual(names(talk), []);
+  talk.hear('1');
+  assert.deepEqual(names(talk), ['a']);
+});
+
+test('a statement that was acknowledged stays though its unit fails', () => {
+  assert.deepEqual(names(new Talk().send(parse('a'), parse('b'), sync).hear('1EI')), ['a']);
+});
+
+test('a Parse that was skipped after an error is not kept, and does not spoil the next unit', () => {
+  const talk = new Talk().send(parse('a'), parse('b'), sync, parse('c'), sync).hear('EI1I');
+  assert.deepEqual(names(talk), ['c']);
+});
+
+test('a statement that is prepared in a unit behind a simple Query under way is kept', () => {
+  const talk = new Talk().send(frontend.query('SELECT 1'), parse('a'), sync).hear('I1I');
+  assert.deepEqual(names(talk), ['a']);
+});
+
+test('units without Parse between others count', () => {
+  const talk = new Talk().send(sync, sync, parse('a'), sync, frontend.query(''), parse('b'), sync).hear('II1II1I');
+  assert.deepEqual(names(talk), ['a', 'b']);
+});
+
+test('Close takes a statement back when it is acknowledged', () => {
+  const talk = new Talk().send(parse('a'), parse('b'), sync).hear('11I');
+  talk.send(frontend.close('S', 'a'), sync);
+  assert.deepEqual(names(talk), ['a', 'b']);
+  talk.hear('3I');
+  assert.deepEqual(names(talk), ['b']);
+});
+
+test('Close of a portal takes no statement back, and is not taken for the Close of one', () => {
+  const talk = new Talk().send(parse('a'), sync).hear('1I');
+  // The portal is closed, then an error makes the backend skip the Close of the statement.
+  talk.send(frontend.close('P', 'a'), parse('broken'), frontend.close('S', 'a'), sync).hear('3EI');
+  assert.deepEqual(names(talk), ['a']);
+});
+
+test('a Close too large to be read takes nothing back', () => {
+  const talk = new Talk().send(parse('a'), sync).hear('1I');
+  talk.sendUnread(frontend.close('S', 'a')).send(sync).hear('3I');
+  assert.deepEqual(names(talk), ['a']);
+});
+
+test('the unnamed statement is replaced by the next one, and destroyed by a simple Query, even one that fails', () => {
+  const talk = new Talk().execute('SELECT 1').execute('SELECT 2');
+  assert.deepEqual(talk.replayed, ['P |SELECT 2|||', 'S']);
+  talk.send(frontend.query('selec'));
+  assert.deepEqual(names(talk), ['']);
+  talk.hear('EI');
+  assert.deepEqual(names(talk), []);
+});
+
+test('an unnamed statement that is acknowledged in front of a simple Query is destroyed by it', () => {
+  const talk = new Talk().send(parse(''), sync, frontend.query('SELECT 1')).hear('1II');
+  assert.deepEqual(names(talk), []);
+});
+
+test('a Parse that is acknowledged again replaces the text', () => {
+  const talk = new Talk().prepare('a', 'SELECT 1');
+  talk.send(frontend.close('S', 'a'), frontend.parse('SELECT 2', { name: 'a' }), sync).hear('31I');
+  assert.deepEqual(talk.replayed, ['P a|SELECT 2|||', 'S']);
+});
+
+test('the parameter types of a statement are replayed with it', () => {
+  const bytes = frontend.parse('SELECT $1', { name: 'a', types: [23, 25] });
+  const talk = new Talk().send(bytes, sync).hear('1I');
+  assert.deepEqual(talk.state.replay()?.bytes, Buffer.concat([bytes, sync]));
+});
+
+test('no more statements are kept than allowed, and it is known that there are more', () => {
+  const talk = new Talk(2).prepare('a', 'SELECT 1').prepare('b', 'SELECT 1').prepare('a', 'SELECT 2');
+  assert.ok(!talk.state.prepared.isOverflowing);
+  talk.prepare('c', 'SELECT 1');
+  assert.ok(talk.state.prepared.isOverflowing);
+  assert.equal(talk.state.prepared.size, 2);
+});
+
+test('no more bytes are kept than allowed, those not yet acknowledged included', () => {
+  const prepared = new PreparedStatements(1000);
+  const third = Buffer.alloc(PREPARED_BYTES_MAX / 3);
+  for (const name of ['a', 'b', 'c']) prepared.parseSent(name, third);
+  assert.ok(!prepared.isOverflowing);
+  prepared.parseSent('d', third);
+  assert.ok(prepared.isOverflowing);
+});
+
+test('bytes that are let go make room', () => {
+  const prepared = new PreparedStatements(1000);
+  const half = Buffer.alloc(PREPARED_BYTES_MAX / 2);
+  const keep = (name: string): void => {
+    prepared.parseSent(name, half);
+    prepared.acknowledged(BackendType.ParseComplete);
+    prepared.unitSent(false);
+    prepared.unitEnded();
+  };
+  for (let i = 0; i < 5; i += 1) keep('');
+  prepared.parseSent('lost', half);
+  prepared.unitSent(false);
+  prepared.unitEnded();
+  keep('a');
+  prepared.closeSent('a');
+  prepared.acknowledged(BackendType.CloseComplete);
+  keep('b');
+  prepared.forget(['b']);
+  keep('c');
+  prepared.forget('all');
+  keep('d');
+  prepared.parseSent('e', half);
+  prepared.abandon();
+  prepared.parseSent('f', half);
+  assert.ok(!prepared.isOverflowing);
+  prepared.parseSent('g', Buffer.alloc(1));
+  assert.ok(prepared.isOverflowing, 'the bound is still there');
+});
+
+test('what could not be kept is forgotten with all the others, but not what is still on its way', () => {
+  const prepared = new PreparedStatements(10);
+  prepared.parseSent('a', null);
+  prepared.acknowledged(BackendType.ParseComplete);
+  assert.ok(prepared.isOverflowing);
+  prepared.parseSent('b', null);
+  prepared.forget('all');
+  assert.ok(prepared.isOverflowing);
+  prepared.acknowledged(BackendType.ParseComplete);
+  prepared.forget('all');
+  assert.ok(!prepared.isOverflowing);
+});
+
+test('an acknowledgement that nobody waits for does nothing', () => {
+  const talk = new Talk().hear('13I1');
+  assert.deepEqual(names(talk), []);
+  talk.send(parse('a'), sync).hear('3');
+  assert.deepEqual(names(talk), []);
+  assert.deepEqual(names(talk.hear('1I')), ['a']);
+});
+
+test('readParse tells the name and where the text lies', () => {
+  const bytes = Buffer.concat([
+    Buffer.from('before'),
+    frontend.parse('SELECT 1', { name: 'größe' }),
+    Buffer.from('behind'),
+  ]);
+  const start = 6 + 5;
+  const end = bytes.length - 6;
+  const read = readParse(bytes, start, end);
+  assert.ok(read !== null);
+  assert.equal(Buffer.from(read.name, 'latin1').toString(), 'größe');
+  assert.equal(bytes.toString('utf8', read.textStart, read.textEnd), 'SELECT 1');
+  assert.deepEqual(copyFrame(bytes, start, end), frontend.parse('SELECT 1', { name: 'größe' }));
+});
+
+test('readParse refuses a body that is not whole, whatever follows it', () => {
+  for (const body of ['', 'name', 'name\0', 'name\0SELECT']) {
+    const bytes = Buffer.concat([message('P', Buffer.from(body)), Buffer.alloc(4)]);
+    assert.equal(readParse(bytes, 5, 5 + body.length), null, JSON.stringify(body));
+  }
+});
+
+test('text with a backslash or bytes beyond ASCII is not plain', () => {
+  assert.ok(isPlainText(Buffer.from("SELECT 'a'\n\t$1")));
+  assert.ok(!isPlainText(Buffer.from("SELECT '\\'")));
+  assert.ok(!isPlainText(Buffer.from("SELECT 'é'")));
+  assert.ok(new Talk().prepare('a', 'SELECT 1').state.prepared.isPlain());
+  assert.ok(!new Talk().prepare('é', 'SELECT 1').state.prepared.isPlain());
+});
