@@ -155,6 +155,17 @@ function endOfString(text: Uint8Array, from: number, end: number, escapes: boole
   return stop;
 }
 
+/** The same for a bit string, whose first quote ends it. */
+function endOfBits(text: Uint8Array, from: number, end: number): number {
+  let next = from;
+  for (;;) {
+    const quote = text.indexOf(QUOTE, next);
+    if (quote < 0 || quote >= end) return -1;
+    next = continuation(text, quote + 1, end) + 1;
+    if (next === 0) return quote + 1;
+  }
+}
+
 /** Where the quote lies with which the string that ends at `from` goes on; -1 when it does not. */
 function continuation(text: Uint8Array, from: number, end: number): number {
   let hasLineBreak = false;
@@ -181,7 +192,11 @@ function visitNameLike(
   visit: TokenVisitor,
 ): number {
   if (next === QUOTE && (first === 0x65 || first === 0x62 || first === 0x78 || first === 0x6e)) {
-    const stop = endOfString(text, at + 2, end, first === 0x65 || (first === 0x6e && escapesInStrings));
+    // In a bit string two quotes are no quote: a second constant begins there.
+    const stop =
+      first === 0x62 || first === 0x78
+        ? endOfBits(text, at + 2, end)
+        : endOfString(text, at + 2, end, first === 0x65 || escapesInStrings);
     if (stop >= 0) visit(TokenKind.String, at, stop);
     return stop;
   }

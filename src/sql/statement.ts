@@ -46,7 +46,7 @@ const words = [
   'commit',
   'drop',
   'true',
-];
+] as const;
 const TEMPORARY_SCHEMA = /^pg_temp(_\d+)?$/;
 /** With a third argument `true` it lasts for the transaction only. */
 const SET_CONFIG = 'set_config';

@@ -62,7 +62,7 @@ export function coreConfig(nodes: readonly NodeAddress[], changes: CoreChanges =
     pool: { ...changes.pool },
     promotion: { ...changes.promotion },
     auth: { query: 'SELECT * FROM switchyard.user_lookup($1)', ...changes.auth },
-    admin: { enabled: false },
+    admin: { address: '127.0.0.1:0' },
     limits: { ...changes.limits },
     shutdown: { ...changes.shutdown },
   };

@@ -95,6 +95,10 @@ async function play(stage: Stage, say: (line: string) => void): Promise<number> 
   await node1.start();
   await watch(stage, 5, say);
   say(`    the longest pause of a writer was ${ms(visitors.writes.longestGapMs)}; node1 is back as a standby`);
+  if (visitors.writes.errors > 0) {
+    say(`    ${visitors.writes.errors} statements were under way when node1 stopped: rolled back, and told so (57P01)`);
+    say('    Patroni announces a switchover before it stops the primary; then units wait and none is under way');
+  }
 
   say('--- A crash: every process of node2 is killed, node3 is promoted when somebody has noticed');
   visitors.resetGaps();

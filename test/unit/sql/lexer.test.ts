@@ -49,6 +49,7 @@ const rows: readonly (readonly [what: string, text: string, expected: string])[]
   ['a name that ends in e before a string', "note'a'", "word:note string:'a'"],
   ['an e that is not at the string', "e 'a\\'", "word:e string:'a\\'"],
   ['bit strings', "B'01' x'1F'", "string:B'01' string:x'1F'"],
+  ['two quotes in a bit string', "B'01''a'", "string:B'01' string:'a'"],
   ['national strings', "N'a\\' n'b'", "string:N'a\\' string:n'b'"],
   [
     'Unicode strings',
@@ -120,6 +121,7 @@ const withEscapes: readonly (readonly [text: string, expected: string])[] = [
   ["N'a\\'b' c", "string:N'a\\'b' word:c"],
   ["'a'\n'\\'b' c", "string:'a'\n'\\'b' word:c"],
   ["B'0\\' c", "string:B'0\\' word:c"],
+  ["B'0''\\' c' d", "string:B'0' string:'\\' c' word:d"],
   ["U&'a\\' c", "string:U&'a\\' word:c"],
   ['"a\\" c', 'name:"a\\" word:c'],
   ['$$a\\$$ c', 'string:$$a\\$$ word:c'],
