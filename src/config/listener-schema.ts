@@ -6,15 +6,12 @@ const LISTENERS_MAX = 100;
 
 /** What a listener serves. */
 const ROUTES = ['primary', 'standby'] as const;
-export type Route = (typeof ROUTES)[number];
 
 /** What a session of a standby listener gets while no standby may take it. */
 const FALLBACKS = ['primary', 'wait', 'error'] as const;
-export type Fallback = (typeof FALLBACKS)[number];
 
 /** Which standbys a standby listener takes. */
 const STANDBY_KINDS = ['any', 'sync', 'async'] as const;
-export type StandbyKind = (typeof STANDBY_KINDS)[number];
 
 const STANDBY_ONLY = ['fallback', 'prefer', 'tags'] as const;
 

@@ -82,6 +82,8 @@ export class StreamWire implements Wire {
     this.#socket.end();
     // The peer's end must still be seen, or the socket would stay half open for ever.
     this.#socket.resume();
+    // A peer that does not answer must not keep a process alive that has nothing else to do; bytes that are not sent yet still do.
+    this.#socket.unref();
     this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
   }
 

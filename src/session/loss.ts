@@ -6,6 +6,9 @@ import type { Loss } from '../relay/relay.js';
 import { describePin, PinReason } from '../sql/pin-reason.js';
 import { CloseReason } from './close-reason.js';
 
+/** A node says these because it stops or changes its role; with any other FATAL it means this very session. */
+const NODE_FAREWELLS: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
+
 /** What a session does about a lost backend. */
 export type LossVerdict =
   /** The client notices nothing. */
@@ -34,6 +37,9 @@ export function judgeLoss(
   const reason =
     pin ?? (loss.wasInTransaction || (loss.isUnitCut && mayBeginTransaction) ? PinReason.OpenTransaction : null);
   if (reason !== null || (loss.isUnitCut && isPipelined)) {
+    if (loss.farewell !== null && !NODE_FAREWELLS.has(loss.farewell.sqlState)) {
+      return { kind: 'close', error: fatalText(loss.farewell), reason: CloseReason.EndedByNode, pin: null };
+    }
     return { kind: 'close', error: unmovable(loss, reason), reason: CloseReason.CannotMove, pin: reason };
   }
   if (!loss.isUnitCut) return { kind: 'keep' };

@@ -70,7 +70,7 @@ const functionPins: ReadonlyMap<string, PinReason> = new Map([
 ]);
 const UNLOCK_ALL = 'pg_advisory_unlock_all';
 
-const names = new NameFilter(functionPins.keys());
+const names = new NameFilter(functionPins.keys(), new Set([...harmless, 'select']), ['pg_catalog', UNLOCK_ALL]);
 
 /** Longest SET that is kept for replay. */
 const SETTING_BYTES_MAX = 4096;

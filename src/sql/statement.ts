@@ -47,26 +47,39 @@ const words = [
   'drop',
   'true',
 ] as const;
-const TEMPORARY_SCHEMA = /^pg_temp(_\d+)?$/;
+const TEMPORARY_SCHEMA = /^"?pg_temp(_\d+)?$/;
+const UPPER_CASE = /[A-Z]/;
 /** With a third argument `true` it lasts for the transaction only. */
 const SET_CONFIG = 'set_config';
+
+/** Most bytes of a name that is looked for, and one more. */
+const NAME_BYTES_END = 64;
 
 /** What makes names worth a look, so that most words of a statement need not be read. */
 export class NameFilter {
   readonly functions: ReadonlySet<string>;
-  readonly #keys: ReadonlySet<number>;
+  readonly plain: ReadonlySet<string>;
+  /** By length and first letter: there is such a name. */
+  readonly #table: Uint8Array;
 
-  /** `functions`: names of functions, in lower case, whose calls are to be noted. */
-  constructor(functions: Iterable<string>) {
+  /**
+   * `functions`: names of functions, in lower case, whose calls are to be noted. `plain`: first words of statements of whose `lead` no
+   * more than that word and those names are of interest; the other tokens are left empty.
+   */
+  constructor(functions: Iterable<string>, plain: ReadonlySet<string>, others: readonly string[]) {
     this.functions = new Set(functions);
-    this.#keys = new Set([...this.functions, ...words].map((name) => name.charCodeAt(0) | (name.length << 8)));
+    this.plain = plain;
+    this.#table = new Uint8Array(NAME_BYTES_END * 128);
+    for (const name of [...this.functions, ...others, ...words])
+      this.#table[name.length * 128 + name.charCodeAt(0)] = 1;
   }
 
   /** Whether the name in `text[start, end)` may be one of them, or that of the schema of temporary objects. */
   mayMatch(text: Buffer, start: number, end: number): boolean {
-    const first = (text[start] ?? 0) | 0x20;
+    const first = ((text[start] ?? 0) | 0x20) & 0x7f;
+    if (end - start < NAME_BYTES_END && this.#table[(end - start) * 128 + first] === 1) return true;
     // pg_temp and pg_temp_3
-    return this.#keys.has(first | ((end - start) << 8)) || (first === 0x70 && text[start + 2] === 0x5f);
+    return first === 0x70 && text[start + 2] === 0x5f;
   }
 }
 
@@ -96,13 +109,22 @@ export function readStatements(
   return statements;
 }
 
+/** Of a call: how deep it lies, and what has been seen of its arguments. */
+interface Arguments {
+  readonly depth: number;
+  commas: number;
+  /** The last token of the last argument, and how many it has. */
+  last: string;
+  lastTokens: number;
+}
+
 class Reader implements Statement {
   readonly start: number;
   end: number;
   lead: string[] = [];
   tokenCount = 0;
   isExplained = false;
-  readonly calls = new Set<string>();
+  readonly #calls = new Set<string>();
   hasTemporaryTarget = false;
   hasWithHold = false;
   hasOnCommitDrop = false;
@@ -117,8 +139,10 @@ class Reader implements Statement {
   #depth = 0;
   /** Depth of the options of EXPLAIN; 0 outside of them. */
   #optionsDepth = 0;
-  /** The call of set_config that is being read: its depth, arguments so far, and the tokens of the last one. */
-  #config: { depth: number; commas: number; last: string; lastTokens: number } | null = null;
+  /** The call of set_config that is being read. */
+  #config: Arguments | null = null;
+  /** How many tokens of the lead are read. */
+  #leadTextMax: number = LEAD_TOKENS_MAX;
 
   constructor(text: Buffer, start: number, filter: NameFilter) {
     this.#text = text;
@@ -127,14 +151,21 @@ class Reader implements Statement {
     this.#filter = filter;
   }
 
+  get calls(): ReadonlySet<string> {
+    return this.#calls;
+  }
+
   take(kind: TokenKind, from: number, to: number): void {
     this.end = to;
     const token = this.#read(kind, from, to);
-    if (token === '(') this.#depth += 1;
-    this.#noteCall(token);
+    if (token === '(') {
+      this.#depth += 1;
+      this.#noteCall();
+    } else if (this.#config !== null) this.#noteArgument(this.#config, token);
     if (token === ')') this.#depth -= 1;
-    this.#noteWords(token);
-    this.#noteLead(token);
+    if (token.length > 1) this.#noteWord(token);
+    if (this.tokenCount === 0) this.#noteBeginning(token);
+    else this.#noteLead(token);
     this.#thirdLast = this.#secondLast;
     this.#secondLast = this.#last;
     this.#last = token;
@@ -142,51 +173,48 @@ class Reader implements Statement {
 
   /** The statement is over. */
   finish(): void {
-    if (this.#config !== null) this.calls.add(SET_CONFIG);
+    if (this.#config !== null) this.#calls.add(SET_CONFIG);
   }
 
   /** The text of a token that matters; else something that does not. */
   #read(kind: TokenKind, from: number, to: number): string {
+    const isWanted = this.lead.length < this.#leadTextMax;
     switch (kind) {
       case TokenKind.Word:
-        if (!this.#wantsLead && !this.#filter.mayMatch(this.#text, from, to)) return '';
+        if (!isWanted && !this.#filter.mayMatch(this.#text, from, to)) return '';
         return lowerAscii(this.#text.toString('latin1', from, to));
       case TokenKind.QuotedName:
         if (this.#text[from] !== 0x22) {
           this.hasEscapedName = true;
           return '"';
         }
-        if (!this.#wantsLead && !this.#filter.mayMatch(this.#text, from + 1, to - 1)) return '"';
+        if (!isWanted && !this.#filter.mayMatch(this.#text, from + 1, to - 1)) return '"';
         return `"${this.#text.toString('latin1', from + 1, to - 1).replaceAll('""', '"')}`;
       case TokenKind.Symbol:
         return String.fromCharCode(this.#text[from] ?? 0);
       default:
-        if (!this.#wantsLead) return '';
-        return this.#text.toString('latin1', from, Math.min(to, from + LEAD_TOKEN_BYTES_MAX));
+        return isWanted ? this.#text.toString('latin1', from, Math.min(to, from + LEAD_TOKEN_BYTES_MAX)) : '';
     }
   }
 
-  get #wantsLead(): boolean {
-    return this.lead.length < LEAD_TOKENS_MAX;
-  }
-
-  #noteCall(token: string): void {
-    const config = this.#config;
-    if (config !== null && this.#depth === config.depth) this.#noteArgument(config, token);
-    else if (config !== null) config.lastTokens += 1;
-    if (token !== '(') return;
+  /** A bracket opens: behind a name it calls a function. */
+  #noteCall(): void {
+    if (this.#config !== null) this.#config.lastTokens += 1;
+    if (this.#last.length < 2) return;
     const name = this.#last.startsWith('"') ? this.#last.slice(1) : this.#last;
     if (!this.#filter.functions.has(name)) return;
-    if (name !== SET_CONFIG || config !== null) this.calls.add(name);
+    if (name !== SET_CONFIG || this.#config !== null) this.#calls.add(name);
     else this.#config = { depth: this.#depth, commas: 0, last: '', lastTokens: 0 };
   }
 
-  #noteArgument(config: { commas: number; last: string; lastTokens: number }, token: string): void {
-    if (token === ',') {
+  #noteArgument(config: Arguments, token: string): void {
+    if (this.#depth > config.depth) {
+      config.lastTokens += 1;
+    } else if (token === ',') {
       config.commas += 1;
       config.lastTokens = 0;
     } else if (token === ')') {
-      if (config.commas !== 2 || config.lastTokens !== 1 || config.last !== 'true') this.calls.add(SET_CONFIG);
+      if (config.commas !== 2 || config.lastTokens !== 1 || config.last !== 'true') this.#calls.add(SET_CONFIG);
       this.#config = null;
     } else {
       config.lastTokens += 1;
@@ -194,46 +222,53 @@ class Reader implements Statement {
     }
   }
 
-  #noteWords(token: string): void {
-    const isName = token.startsWith('"');
-    if (token.startsWith('pg_temp', isName ? 1 : 0) && TEMPORARY_SCHEMA.test(isName ? token.slice(1) : token)) {
-      this.namesTemporarySchema = true;
+  #noteWord(token: string): void {
+    switch (token) {
+      case 'temp':
+      case 'temporary':
+        this.#noteTarget();
+        return;
+      case 'hold':
+        if (this.#last === 'with') this.hasWithHold = true;
+        return;
+      case 'drop':
+        if (this.#last === 'commit' && this.#secondLast === 'on' && this.#depth === 0) this.hasOnCommitDrop = true;
+        return;
+      default:
+        if (TEMPORARY_SCHEMA.test(token)) this.namesTemporarySchema = true;
     }
-    if (isName) return;
-    if (token === 'temp' || token === 'temporary') {
-      const isScoped = this.#last === 'local' || this.#last === 'global';
-      const into = isScoped ? this.#secondLast : this.#last;
-      const before = isScoped ? this.#thirdLast : this.#secondLast;
-      // INSERT INTO temp means a table of that name.
-      if (into === 'into' && before !== 'insert' && before !== 'merge') this.hasTemporaryTarget = true;
-    } else if (token === 'hold') {
-      if (this.#last === 'with') this.hasWithHold = true;
-    } else if (token === 'drop' && this.#last === 'commit' && this.#secondLast === 'on' && this.#depth === 0) {
-      this.hasOnCommitDrop = true;
+  }
+
+  /** SELECT ... INTO [LOCAL | GLOBAL] TEMP; but INSERT INTO temp means a table of that name. */
+  #noteTarget(): void {
+    const isScoped = this.#last === 'local' || this.#last === 'global';
+    const into = isScoped ? this.#secondLast : this.#last;
+    const before = isScoped ? this.#thirdLast : this.#secondLast;
+    if (into === 'into' && before !== 'insert' && before !== 'merge') this.hasTemporaryTarget = true;
+  }
+
+  /** Brackets and EXPLAIN with its options are no part of the statement. */
+  #noteBeginning(token: string): void {
+    if (this.#optionsDepth > 0) {
+      // EXPLAIN (SELECT ...): these were no options.
+      const isStatement = this.#last === '(' && isQueryStart(token);
+      const isOver = this.#depth < this.#optionsDepth;
+      if (isStatement || isOver) this.#optionsDepth = 0;
+      if (!isStatement) return;
+    }
+    if (token === '(') {
+      if (this.isExplained) this.#optionsDepth = this.#depth;
+    } else if (token === 'explain') {
+      this.isExplained = true;
+    } else if (!this.isExplained || (token !== 'analyze' && token !== 'analyse' && token !== 'verbose')) {
+      this.#noteLead(token);
+      if (this.#filter.plain.has(token)) this.#leadTextMax = 0;
     }
   }
 
   #noteLead(token: string): void {
-    if (this.#optionsDepth > 0) {
-      if (this.#depth < this.#optionsDepth) this.#optionsDepth = 0;
-      // EXPLAIN (SELECT ...): these were no options.
-      else if (this.#last === '(' && isQueryStart(token)) this.#optionsDepth = 0;
-      else return;
-      if (token === ')') return;
-    }
-    if (this.tokenCount === 0) {
-      if (token === '(') {
-        if (this.isExplained) this.#optionsDepth = this.#depth;
-        return;
-      }
-      if (token === 'explain') {
-        this.isExplained = true;
-        return;
-      }
-      if (this.isExplained && (token === 'analyze' || token === 'analyse' || token === 'verbose')) return;
-    }
     this.tokenCount += 1;
-    if (this.#wantsLead) this.lead.push(token);
+    if (this.lead.length < LEAD_TOKENS_MAX) this.lead.push(token);
   }
 }
 
@@ -243,5 +278,5 @@ function isQueryStart(token: string): boolean {
 
 /** Folds names as PostgreSQL does in UTF8; bytes of other letters are left alone. */
 export function lowerAscii(text: string): string {
-  return text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  return UPPER_CASE.test(text) ? text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
 }

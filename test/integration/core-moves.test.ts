@@ -187,8 +187,6 @@ test('pg_terminate_backend by an administrator ends the session with 57P01, idle
   for (const listener of ['primary', 'standby']) {
     const idle = await proxy.login(listener);
     const busy = await proxy.login(listener);
-    const node = cluster().nodes.find(({ name }) => name === [...proxy.app.registry.all()][0]?.node);
-    await Promise.all([idle, busy].map(nodeOf));
     await waitUntilStable(proxy);
     for (const client of [idle, busy]) {
       const at = cluster().node(Number((await nodeOf(client)).slice(-1)));
@@ -213,7 +211,6 @@ test('pg_terminate_backend by an administrator ends the session with 57P01, idle
       assert.ok(tookMs > 500 && tookMs < 3_000, `${tookMs} ms`);
       await terminator.end();
     }
-    assert.ok(node === undefined || node.isRunning);
   }
   await proxy.checkAfterAbuse();
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RawClient } from '../support/raw-client.js';
+import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 import { CoreProxy, sharedCluster } from './core-lab.js';

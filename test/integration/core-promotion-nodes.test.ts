@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { PostgresCluster } from '../support/postgres-cluster.js';
 import { sql } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
-import { RawClient } from '../support/raw-client.js';
+import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 import { Workload } from '../support/workload.js';

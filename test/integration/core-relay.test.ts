@@ -119,7 +119,7 @@ const conversations: Readonly<Record<string, readonly Step[]>> = {
     [query('copy (select 1 / (3 - i) from generate_series(1, 9) i) to stdout'), 'Z'],
   ],
   'COPY in': [
-    [query(`${copyIn}`), 'G'],
+    [query(copyIn), 'G'],
     [all(copyData('1\tone\n'), copyData('2\ttw'), copyData('o\n'), copyDone()), 'Z'],
     [query('select * from copied order by a'), 'Z'],
     [all(query(`${copyIn}; truncate copied; ${copyIn}; select count(*) from copied`)), 'G'],

@@ -228,7 +228,7 @@ test('nothing keeps a process alive after close(), whatever was under way', asyn
     ];
     await (await RawClient.login(options)).end();
     await begun.rows('begin');
-    busy.send(Buffer.from('Q\\0\\0\\0\\x18select pg_sleep(5)\\0'));
+    busy.send(Buffer.from('Q\\0\\0\\0\\x18select pg_sleep(30)\\0'));
     await app.close();
     for (const client of [idle, busy, begun, knocking]) client.destroy();
     console.log('closed');

@@ -26,13 +26,13 @@ async function spread(proxy: CoreProxy, sessions: number, listener = 'standby'):
 /** Writes WAL all the time: without it a standby that replays nothing is behind nobody. */
 async function writeSteadily(t: Ending): Promise<void> {
   const client = await RawClient.login({ port: cluster().primary.port, ...roles.app });
-  let isOver = false;
+  const over = new AbortController();
   const writing = (async () => {
-    while (!isOver) await client.rows(`select pg_logical_emit_message(true, 'tick', ''), pg_sleep(0.01)`);
+    while (!over.signal.aborted) await client.rows(`select pg_logical_emit_message(true, 'tick', ''), pg_sleep(0.01)`);
     await client.end();
   })();
   t.after(() => {
-    isOver = true;
+    over.abort();
     return writing;
   });
 }

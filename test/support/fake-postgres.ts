@@ -13,7 +13,6 @@ export class CodedError extends Error {
 }
 
 export const refused = (): Error => new CodedError('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:5432');
-export const startingUp = (): Error => new CodedError('57P03', 'the database system is starting up');
 export const shuttingDown = (): Error => new CodedError('57P03', 'the database system is shutting down');
 export const terminated = (): Error => new CodedError('57P01', 'terminating connection due to administrator command');
 

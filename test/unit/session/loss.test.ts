@@ -119,6 +119,21 @@ const cases: readonly Case[] = [
     pin: PinReason.AdvisoryLock,
     verdict: 'close cannot_move advisory_lock',
   },
+  {
+    what: 'the node ends this very session in its transaction while the cluster changes',
+    loss: broken({ farewell: { ...farewell, sqlState: '25P03' }, wasInTransaction: true }),
+    verdict: 'close ended_by_node',
+  },
+  {
+    what: 'the node ends this very session in a pipeline while the cluster changes',
+    loss: cut(2, false, { farewell: { ...farewell, sqlState: '40001' } }),
+    verdict: 'close ended_by_node',
+  },
+  {
+    what: 'the node stops under a transaction',
+    loss: broken({ farewell, wasInTransaction: true }),
+    verdict: 'close cannot_move open_transaction',
+  },
   { what: 'a message has gone out in part', loss: cut(1, false, { isStreamBroken: true }), verdict: 'destroy' },
   {
     what: 'a message has gone out in part, whatever else is true',
