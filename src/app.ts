@@ -23,7 +23,7 @@ import { Counters } from './metrics/counters.js';
 import { Listener } from './net/listener.js';
 import { StreamWire } from './net/stream-wire.js';
 import type { WireHandler } from './net/wire.js';
-import { clientCollectTable } from './relay/stream-relay.js';
+import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
 import type { SessionContext, SessionIntent, SessionLimits } from './session/context.js';
 import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';

@@ -29,3 +29,12 @@ export class IdleSink implements BackendSink {
     this.#onGone();
   }
 }
+
+/** For a backend that is being destroyed. */
+export const deafSink: BackendSink = {
+  onBackendFrame: () => Verdict.Drop,
+  onBackendRun: () => {},
+  onBackendFlushed: () => {},
+  onBackendDrain: () => {},
+  onBackendClose: () => {},
+};

@@ -242,7 +242,7 @@ export class ClusterStore {
       return;
     }
     // A standby leader's "primary" is elsewhere: what it has received is the newest position that this cluster knows of.
-    const lsn = this.#view.standbyCluster ? (result.receiveLsn ?? result.replayLsn) : result.insertLsn;
+    const lsn = this.#view.standbyCluster ? (result.receiveLsn ?? result.replayLsn) : result.flushedLsn;
     if (lsn !== null) {
       this.#ticks.record(tick, { node: name, timeline: result.timeline }, result.sentAtMs, lsn);
     }

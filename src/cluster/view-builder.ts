@@ -68,7 +68,7 @@ function nodeView(input: ViewInput, facts: NodeFacts): NodeView {
     timeline: sample?.timeline ?? null,
     systemIdentifier: sample?.identity.systemIdentifier ?? null,
     serverVersion: sample?.identity.serverVersion ?? null,
-    lsn: sample === null ? null : (sample.insertLsn ?? sample.replayLsn),
+    lsn: sample === null ? null : (sample.flushedLsn ?? sample.replayLsn),
     lagBytes: role === NodeRole.Unknown ? null : lag.bytes,
     lagMs: role === NodeRole.Unknown || !lag.exact ? null : lag.ms,
     streaming: role === NodeRole.Standby && sample?.streaming === true,

@@ -1,37 +1,18 @@
 import { SinkMode } from '../backend/backend.js';
+import { deafSink } from '../backend/idle-sink.js';
 import type { Backend, BackendSink } from '../backend/backend.js';
 import type { Counters } from '../metrics/counters.js';
 import type { Wire, WireHandler } from '../net/wire.js';
-import { readyForQuery } from '../protocol/backend-messages.js';
 import { BackendType, Frontend, TransactionStatus } from '../protocol/codes.js';
 import { decodeErrorFields, isFatal } from '../protocol/error-fields.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
-import { collectTable, FrameScanner, NOT_READ, Verdict } from '../protocol/frame-scanner.js';
+import { FrameScanner, NOT_READ, Verdict } from '../protocol/frame-scanner.js';
 import type { CollectTable, FrameHandler } from '../protocol/frame-scanner.js';
 import { Reply } from '../protocol/request-tracker.js';
 import type { AbandonedRequests } from '../protocol/request-tracker.js';
 import { Admission } from './relay.js';
 import type { Relay, RelayOwner, Replay } from './relay.js';
-
-/** The bodies that sessions want to read, up to `inspectBytesMax`. */
-export function clientCollectTable(inspectBytesMax: number): CollectTable {
-  return collectTable({
-    [Frontend.Query]: inspectBytesMax,
-    [Frontend.Parse]: inspectBytesMax,
-    [Frontend.Close]: inspectBytesMax,
-  });
-}
-
-const idleReady = readyForQuery(TransactionStatus.Idle);
-
-/** For a backend that is being destroyed. */
-const deafSink: BackendSink = {
-  onBackendFrame: () => Verdict.Drop,
-  onBackendRun: () => {},
-  onBackendFlushed: () => {},
-  onBackendDrain: () => {},
-  onBackendClose: () => {},
-};
+import { SubstituteAnswers } from './substitute-answers.js';
 
 /** The relay on Node's streams. Hot path: plain calls, no allocation per message. */
 export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSink {
@@ -43,10 +24,7 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   #backend: Backend | null;
   /** Extended-protocol messages were sent whose Sync has not come yet. */
   #unitOpen: boolean;
-  /** The unit was answered with an error: nothing goes out until its Sync. */
-  #skippingToSync: boolean;
-  /** The error that answers the unit that is read next. */
-  #rejection: Buffer | null;
+  readonly #answers: SubstituteAnswers;
   /** ReadyForQuery messages still to come for what we sent ourselves. */
   #replaysLeft: number;
   #farewell: ErrorFields | null;
@@ -74,8 +52,7 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     this.#scanner = new FrameScanner(collect, messageBytesMax, this);
     this.#backend = null;
     this.#unitOpen = false;
-    this.#skippingToSync = false;
-    this.#rejection = null;
+    this.#answers = new SubstituteAnswers((messages) => this.say(messages));
     this.#replaysLeft = 0;
     this.#farewell = null;
     this.#clientFull = false;
@@ -94,11 +71,16 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   get isAtBoundary(): boolean {
-    return !this.#unitOpen && (this.#backend === null || this.#backend.isAtBoundary);
+    return !this.#isUnitOpen && (this.#backend === null || this.#backend.isAtBoundary);
   }
 
   get isQuiet(): boolean {
-    return !this.#unitOpen && (this.#backend === null || this.#backend.tracker.isEmpty);
+    return !this.#isUnitOpen && (this.#backend === null || this.#backend.tracker.isEmpty);
+  }
+
+  /** The Sync that ends the unit is still to come: none was sent, or a COPY has ignored it. */
+  get #isUnitOpen(): boolean {
+    return this.#unitOpen || (this.#backend !== null && this.#backend.tracker.isUnitOpen);
   }
 
   get isWaiting(): boolean {
@@ -137,23 +119,13 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   rejectUnit(error: Buffer): void {
-    this.#rejection = error;
+    this.#answers.rejectNext(error);
     this.resume();
   }
 
   failUnits(error: Buffer, owed: AbandonedRequests): void {
-    const answers: Buffer[] = [];
-    for (let i = 0; i < owed.readies; i += 1) {
-      if (i > 0 || !owed.isErrorSent) answers.push(error);
-      answers.push(idleReady);
-    }
-    const isOpen = owed.openUnit || this.#unitOpen;
-    if (isOpen) {
-      if (!(owed.isErrorSent && owed.readies === 0)) answers.push(error);
-      this.#skippingToSync = true;
-    }
+    this.#answers.fail(error, owed, this.#unitOpen);
     this.#unitOpen = false;
-    if (answers.length > 0) this.say(Buffer.concat(answers));
   }
 
   say(messages: Buffer): void {
@@ -197,7 +169,10 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): Verdict {
-    if (this.#skippingToSync && type !== Frontend.Terminate) return this.#skip(type);
+    if (this.#answers.isSkipping && type !== Frontend.Terminate) {
+      this.#answers.skip(type);
+      return Verdict.Drop;
+    }
     switch (type) {
       case Frontend.CopyData:
         return this.#backend === null ? Verdict.Drop : Verdict.Forward;
@@ -223,10 +198,13 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
         this.#owner.onClientViolation(`invalid frontend message type ${type}`);
         return Verdict.Drop;
     }
-    if (!this.#unitOpen) {
-      if (this.#rejection !== null) return this.#reject(type);
+    if (!this.#isUnitOpen) {
+      if (this.#answers.isRejecting) {
+        this.#answers.reject(type);
+        return Verdict.Drop;
+      }
       if (this.#backend === null && type === Frontend.Sync) {
-        this.say(idleReady);
+        this.#answers.ready();
         return Verdict.Drop;
       }
       if (this.#backend === null || this.askAtUnit) {
@@ -378,28 +356,6 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     }
     this.#owner.onBackendError(fields);
     return Verdict.Forward;
-  }
-
-  #skip(type: number): Verdict {
-    if (type === Frontend.Sync) {
-      this.#skippingToSync = false;
-      this.say(idleReady);
-    }
-    return Verdict.Drop;
-  }
-
-  #reject(type: number): Verdict {
-    const error = this.#rejection;
-    this.#rejection = null;
-    if (error === null || type === Frontend.Sync) {
-      this.say(idleReady);
-    } else if (type === Frontend.Query || type === Frontend.FunctionCall) {
-      this.say(Buffer.concat([error, idleReady]));
-    } else {
-      this.say(error);
-      this.#skippingToSync = true;
-    }
-    return Verdict.Drop;
   }
 
   #lose(error: Error | null): void {

@@ -26,15 +26,15 @@ export const IDENTITY_WITHOUT_CONTROL_SQL = IDENTITY_SQL.replace('s.system_ident
  * the old one until the first checkpoint after a promotion; the timeline of a standby from its WAL receiver, and only without one (or
  * without the right to see it) from the control file, where it is a lower bound that moves with the restart points.
  *
- * When everything is flushed up to the end of a page, the insert position points behind the header (24 bytes, 40 at the begin of a
- * segment) of a page that nobody has written yet and no standby can replay up to; then the end of the page before it counts. The
- * shortest record is longer than what a header leaves of the 40 bytes.
+ * A primary is measured by what it has flushed: what it has only inserted no standby can have, and on an idle primary the tail of a
+ * transaction that was rolled back stays in the buffers for seconds. What commits asynchronously is flushed within three times
+ * `wal_writer_delay`. What was flushed up to the end of a page with more behind it may end in the middle of a record, which no standby
+ * can replay yet: then the sample gives no position. (Behind the end of a page there is the header of the next one, of 24 or 40 bytes.)
  */
 export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
  CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN (SELECT CASE
- WHEN p.inserted OPERATOR(pg_catalog.-) p.flushed OPERATOR(pg_catalog.<=) 40
- AND pg_catalog.mod(p.flushed OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn, 8192) OPERATOR(pg_catalog.=) 0
- THEN p.flushed ELSE p.inserted END
+ WHEN pg_catalog.mod(p.flushed OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn, 8192) OPERATOR(pg_catalog.=) 0
+ AND p.inserted OPERATOR(pg_catalog.-) p.flushed OPERATOR(pg_catalog.>) 40 THEN NULL ELSE p.flushed END
  FROM (SELECT pg_catalog.pg_current_wal_insert_lsn() AS inserted, pg_catalog.pg_current_wal_flush_lsn() AS flushed) AS p) END,
  CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() END,
@@ -63,8 +63,8 @@ export interface NodeIdentity {
 /** What one sample said. */
 export interface SampleFields {
   readonly inRecovery: boolean;
-  /** Where the primary inserts; null on a standby. */
-  readonly insertLsn: Lsn | null;
+  /** Up to where the primary has flushed its WAL; null on a standby, and while that may be in the middle of a record. */
+  readonly flushedLsn: Lsn | null;
   /** What a standby replayed, and what it received by streaming; null on a primary, and where nothing was. */
   readonly replayLsn: Lsn | null;
   readonly receiveLsn: Lsn | null;
@@ -101,13 +101,9 @@ export function decodeSample(rows: ProbeRows): SampleFields {
   const row = onlyRow(rows, SAMPLE_COLUMNS);
   const inRecovery = truth(row[0]);
   if (!inRecovery) {
-    const insertLsn = position(row[1]);
-    if (insertLsn === null) {
-      throw new ProbeProtocolError('a node out of recovery gives no WAL position');
-    }
     return {
       inRecovery,
-      insertLsn,
+      flushedLsn: position(row[1]),
       replayLsn: null,
       receiveLsn: null,
       timeline: typeof row[2] === 'string' ? timelineOfWalFile(row[2]) : null,
@@ -119,7 +115,7 @@ export function decodeSample(rows: ProbeRows): SampleFields {
   const status = row[6] ?? null;
   return {
     inRecovery,
-    insertLsn: null,
+    flushedLsn: null,
     replayLsn: position(row[3]),
     receiveLsn: position(row[4]),
     timeline: wholeNumber(row[7]) ?? wholeNumber(row[8]),

@@ -1,5 +1,5 @@
 import type { Backend } from '../backend/backend.js';
-import { SwitchyardError } from '../errors.js';
+import { messageOf, SwitchyardError } from '../errors.js';
 import type { Wire } from '../net/wire.js';
 import { authenticationOk, backendKeyData, readyForQuery } from '../protocol/backend-messages.js';
 import { TransactionStatus } from '../protocol/codes.js';
@@ -24,6 +24,9 @@ import { SessionState } from './session-state.js';
 import type { TextFacts } from './session-state.js';
 import { Wait } from './wait.js';
 
+/** How long a node that stops may take to say so on each of its connections, before they are cut. */
+const FAREWELL_MS = 500;
+
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
 export class Session implements RelayOwner, SeekerOwner {
   readonly id: number;
@@ -43,6 +46,8 @@ export class Session implements RelayOwner, SeekerOwner {
   #isClosed = false;
   /** The client has ended its sending side. */
   #isClientEnding = false;
+  /** Since when the node of the attached backend is to be left. */
+  #leavingSinceMs: number | null = null;
   /** Set while a shutdown or a drain waits for the next boundary. */
   #ending: { readonly reason: CloseReason; readonly error: SwitchyardError } | null = null;
 
@@ -146,8 +151,14 @@ export class Session implements RelayOwner, SeekerOwner {
     this.#judge.look();
     const backend = this.relay.backend;
     if (backend === null) return;
-    const why = mustLeave(this.#context.view(), backend.identity.node, this.#seeker.target);
-    if (why !== null) this.relay.cut(new SwitchyardError('session_cannot_move', why));
+    const leave = mustLeave(this.#context.view(), backend.identity.node, this.#seeker.target);
+    if (leave === null || !leave.mayHearFarewell) this.#leavingSinceMs = null;
+    if (leave === null) return;
+    const { clock } = this.#context;
+    this.#leavingSinceMs ??= clock.nowMs();
+    const leftMs = this.#leavingSinceMs + FAREWELL_MS - clock.nowMs();
+    if (leave.mayHearFarewell && leftMs > 0) clock.setTimer(leftMs, () => this.reconsider());
+    else this.relay.cut(new SwitchyardError('session_cannot_move', leave.why));
   }
 
   /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
@@ -155,8 +166,8 @@ export class Session implements RelayOwner, SeekerOwner {
     if (this.node === node && this.relay.isAtBoundary && this.state.pinReason === null) this.#seeker.giveBack('drain');
   }
 
-  /** The client of this session asked to cancel what it is doing. */
-  cancel(): void {
+  /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
+  async cancel(): Promise<void> {
     const { counters, logger, limits } = this.#context;
     const backend = this.relay.backend;
     const { wait } = this.#seeker;
@@ -165,15 +176,19 @@ export class Session implements RelayOwner, SeekerOwner {
       this.#seeker.stopWaiting();
       this.#seeker.leaveHold();
       this.onRejected(new SwitchyardError('query_canceled', 'canceling statement due to user request'), false);
-    } else if (backend !== null && !this.relay.isQuiet) {
-      forwardCancel(backend, limits.connectTimeoutMs).then(
-        () => counters.cancels.add('forwarded'),
-        (error: unknown) => {
-          counters.cancels.add('failed');
-          logger.warn({ session: this.id, node: backend.identity.node, error: String(error) }, 'cancel request failed');
-        },
-      );
-    } else counters.cancels.add('idle');
+      return;
+    }
+    if (backend === null || this.relay.isQuiet) {
+      counters.cancels.add('idle');
+      return;
+    }
+    try {
+      await forwardCancel(backend, limits.connectTimeoutMs);
+      counters.cancels.add('forwarded');
+    } catch (error) {
+      counters.cancels.add('failed');
+      logger.warn({ session: this.id, node: backend.identity.node, error: messageOf(error) }, 'cancel request failed');
+    }
   }
 
   // ---- RelayOwner: the client
@@ -280,6 +295,7 @@ export class Session implements RelayOwner, SeekerOwner {
     this.#lastNode = decision.node;
     const replay = this.#isGreeted ? this.state.replay() : null;
     this.relay.attach(backend, replay);
+    this.#leavingSinceMs = null;
     this.relay.askAtUnit = this.#ending !== null;
     if (from !== null && from !== decision.node) {
       counters.moves.add(decision.reason);

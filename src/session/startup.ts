@@ -131,9 +131,12 @@ export class Startup implements WireHandler {
     if (session === null) {
       counters.cancels.add('unknown_key');
       logger.info(this.#who(), 'cancel request with a key that is not ours');
-    } else session.cancel();
-    // No answer, whatever became of it (documentation, "Canceling Requests in Progress").
-    this.#wire.end();
+      this.#wire.end();
+      return;
+    }
+    // No answer, whatever becomes of it, but the end of the connection says that it is over (documentation, "Canceling Requests in
+    // Progress"): what the client sends then is not hit.
+    void session.cancel().finally(() => this.#wire.end());
   }
 
   #begin(message: StartupMessage): void {

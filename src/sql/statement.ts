@@ -7,7 +7,7 @@ export interface Statement {
   readonly end: number;
   /**
    * Its first tokens behind opening brackets and EXPLAIN: words in lower case, quoted names with a quote in front (`"Name`), everything
-   * else as written. Bytes beyond ASCII are one character each.
+   * else as written. Bytes beyond ASCII are one character each. Of a plain statement (see NameFilter) most are left empty.
    */
   readonly lead: readonly string[];
   /** How many tokens there are in all, those in front of `lead` not counted. */

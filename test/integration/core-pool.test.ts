@@ -19,7 +19,6 @@ const cluster = sharedCluster({
   ],
 });
 const other = { user: 'other', password: 'otherpass', database: 'app' };
-const superuser = { ...roles.superuser };
 
 /** Ends a client and waits until its backend is back in the pool or gone. */
 async function leave(proxy: CoreProxy, client: RawClient, sessions = 0): Promise<void> {
@@ -44,38 +43,49 @@ async function waitForIdle(proxy: CoreProxy, count: number): Promise<void> {
   });
 }
 
+/** What a session may leave behind that the reset of a backend takes away. */
+const cleanable = [
+  `set work_mem = '7MB'`,
+  'set search_path = elsewhere',
+  'set session characteristics as transaction read only',
+  'set role pg_signal_backend',
+  'reset role',
+  'prepare leftover as select 1',
+  'select pg_advisory_lock(4711)',
+  'begin',
+  'declare leftover cursor with hold for select 1',
+  'commit',
+  'set default_transaction_read_only = off',
+  `select nextval('public.counter')`,
+  'listen leftover',
+];
+
+/** What it does not take away for certain, each with the role that may do it. */
+const uncleanable = [
+  [roles.app, 'create temp table leftover as select 1'],
+  [roles.app, `select set_config('app.secret', 'of the first', false)`],
+  [roles.app, `set app.secret = 'of the first'; set timezone = 'Asia/Tokyo'`],
+  [roles.superuser, `load 'plpgsql'`],
+] as const;
+
+const settings = `select name, setting from pg_settings where name <> 'transaction_read_only' order by 1`;
+const leftovers = `select (select count(*) from pg_prepared_statements), (select count(*) from pg_cursors),
+  (select count(*) from pg_listening_channels()), to_regclass('pg_temp.leftover'), pg_my_temp_schema(),
+  (select count(*) from pg_locks where locktype = 'advisory'), current_setting('app.secret', true)`;
+
 test('a backend is given on, and nothing that a session leaves behind on it reaches the next', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const first = await proxy.login();
   const pid = await backendPid(first);
-  const defaults = await first.rows(
-    `select name, setting from pg_settings where name <> 'transaction_read_only' order by 1`,
-  );
-  await first.rows(`set work_mem = '7MB'; set search_path = elsewhere; set role pg_signal_backend; reset role`);
-  await first.rows(
-    `select set_config('app.secret', 'of the first', false), set_config('timezone', 'Asia/Tokyo', false)`,
-  );
-  await first.rows('create temp table leftover as select 1');
-  await first.rows('prepare leftover as select 1');
+  const defaults = await first.rows(settings);
+  for (const statement of cleanable) await first.rows(statement);
   await first.unit(frontend.parse('select 2', { name: 'named' }), frontend.parse('select 3'), frontend.sync());
-  await first.rows('select pg_advisory_lock(4711)');
-  await first.rows('declare leftover cursor with hold for select 1');
-  await first.rows(`select nextval('public.counter')`);
-  await first.rows('listen leftover');
-  await first.rows('set session characteristics as transaction read only');
   await leave(proxy, first);
 
   const heir = await proxy.login();
   assert.equal(await backendPid(heir), pid);
-  assert.deepEqual(
-    await heir.rows(`select name, setting from pg_settings where name <> 'transaction_read_only' order by 1`),
-    defaults,
-  );
-  assert.deepEqual(await heir.rows(`select coalesce(current_setting('app.secret', true), '')`), [['']]);
-  const left = `select (select count(*) from pg_prepared_statements), (select count(*) from pg_cursors),
-    (select count(*) from pg_listening_channels()), to_regclass('pg_temp.leftover'),
-    (select count(*) from pg_locks where locktype = 'advisory')`;
-  assert.deepEqual(await heir.rows(left), [['0', '0', '0', null, '0']]);
+  assert.deepEqual(await heir.rows(settings), defaults);
+  assert.deepEqual(await heir.rows(leftovers), [['0', '0', '0', null, '0', '0', null]]);
   assert.equal((await heir.query(`select currval('counter')`)).error?.code, '55000');
   assert.equal((await heir.unit(frontend.bind({ statement: 'named' }), frontend.sync())).error?.code, '26000');
   assert.equal((await heir.unit(frontend.bind(), frontend.sync())).error?.code, '26000');
@@ -84,14 +94,18 @@ test('a backend is given on, and nothing that a session leaves behind on it reac
   assert.deepEqual(heir.notifications, []);
 });
 
-test('a backend with something that no reset takes away is closed', async (t) => {
-  const proxy = await CoreProxy.start(t, cluster().nodes);
-  const pid = await visit(proxy, superuser, `load 'plpgsql'`);
-  assert.equal(proxy.backends.idle, 0);
-  const next = await visit(proxy, superuser);
-  assert.notEqual(next, pid);
-  assert.equal(await visit(proxy, superuser), next);
-});
+for (const [role, statement] of uncleanable) {
+  test(`a backend is closed, not given on, behind a session that ran: ${statement}`, async (t) => {
+    const proxy = await CoreProxy.start(t, cluster().nodes);
+    const pid = await visit(proxy, role, statement);
+    assert.equal(proxy.backends.idle, 0);
+    const next = await visit(proxy, role);
+    assert.notEqual(next, pid);
+    const heir = await proxy.login('primary', role);
+    assert.equal(await backendPid(heir), next);
+    assert.deepEqual(await heir.rows(leftovers), [['0', '0', '0', null, '0', '0', null]]);
+  });
+}
 
 test('backends are shared by sessions of the same user, database and startup parameters only', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);

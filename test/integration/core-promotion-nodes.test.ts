@@ -61,7 +61,9 @@ test('writers go on behind a promotion: nothing acknowledged is lost, nothing is
   const report = await work.stop();
   for (const error of report.errors) {
     const what = JSON.stringify(error);
-    assert.match(error.sqlState, /^(57P01|08007)$/, what);
+    // Between two statements of a transaction node-postgres hears the FATAL by itself, and the next statement fails without a SQLSTATE.
+    const isLate = error.during !== 'autocommit' && error.message.includes('not queryable');
+    if (!isLate) assert.match(error.sqlState, /^(57P01|08007)$/, what);
     assert.equal(error.connectionLost, error.during !== 'autocommit', what);
   }
   // What was in flight at the stop, and no more: one statement or transaction of each at each switchover.

@@ -61,12 +61,11 @@ test('a planned switchover makes the candidate the leader', async () => {
 test('a scheduled switchover stands in the failover key until it is taken back', async () => {
   const { candidate } = await pair();
   await cluster.scheduleSwitchover(candidate, new Date(Date.now() + 3_600_000));
-  assert.match((await cluster.rest(candidate, 'GET', '/cluster')).text, /scheduled_switchover/);
+  const isScheduled = async () =>
+    (await cluster.rest(candidate, 'GET', '/cluster')).text.includes('scheduled_switchover');
+  await waitFor(isScheduled, { timeoutMs: TIMEOUT_MS, what: 'the switchover to be there' });
   await cluster.cancelSwitchover();
-  await waitFor(async () => !(await cluster.rest(candidate, 'GET', '/cluster')).text.includes('scheduled_switchover'), {
-    timeoutMs: TIMEOUT_MS,
-    what: 'the switchover to be gone',
-  });
+  await waitFor(async () => !(await isScheduled()), { timeoutMs: TIMEOUT_MS, what: 'the switchover to be gone' });
 });
 
 test('maintenance mode and synchronous mode go on and off', async () => {

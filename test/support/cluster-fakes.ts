@@ -86,7 +86,7 @@ export function primarySample(atMs: number, lsn: bigint, over: SampleOver = {}):
   return {
     ok: true,
     inRecovery: false,
-    insertLsn: lsn,
+    flushedLsn: lsn,
     replayLsn: null,
     receiveLsn: null,
     timeline: 1,
@@ -104,7 +104,7 @@ export function primarySample(atMs: number, lsn: bigint, over: SampleOver = {}):
 export function standbySample(atMs: number, lsn: bigint, over: SampleOver = {}): ProbeSample {
   return primarySample(atMs, 0n, {
     inRecovery: true,
-    insertLsn: null,
+    flushedLsn: null,
     replayLsn: lsn,
     receiveLsn: lsn,
     streaming: true,

@@ -1,0 +1,12 @@
+import { Frontend } from '../protocol/codes.js';
+import { collectTable } from '../protocol/frame-scanner.js';
+import type { CollectTable } from '../protocol/frame-scanner.js';
+
+/** The bodies of client messages that sessions want to read, up to `inspectBytesMax`. */
+export function clientCollectTable(inspectBytesMax: number): CollectTable {
+  return collectTable({
+    [Frontend.Query]: inspectBytesMax,
+    [Frontend.Parse]: inspectBytesMax,
+    [Frontend.Close]: inspectBytesMax,
+  });
+}

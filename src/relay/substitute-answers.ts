@@ -1,0 +1,69 @@
+import { readyForQuery } from '../protocol/backend-messages.js';
+import { Frontend, TransactionStatus } from '../protocol/codes.js';
+import type { AbandonedRequests } from '../protocol/request-tracker.js';
+
+const idleReady = readyForQuery(TransactionStatus.Idle);
+
+/** Answers units in a node's place, so that their client gets as many ReadyForQuery as it waits for. */
+export class SubstituteAnswers {
+  readonly #say: (messages: Buffer) => void;
+  /** The unit was answered with an error: what follows is left out until its Sync. */
+  #skippingToSync = false;
+  /** The error that answers the unit that is read next. */
+  #rejection: Buffer | null = null;
+
+  constructor(say: (messages: Buffer) => void) {
+    this.#say = say;
+  }
+
+  get isSkipping(): boolean {
+    return this.#skippingToSync;
+  }
+
+  get isRejecting(): boolean {
+    return this.#rejection !== null;
+  }
+
+  /** The next unit is answered with this ErrorResponse. */
+  rejectNext(error: Buffer): void {
+    this.#rejection = error;
+  }
+
+  /** Answers the first message of the unit that is rejected. */
+  reject(type: number): void {
+    const error = this.#rejection;
+    this.#rejection = null;
+    if (error === null || type === Frontend.Sync) this.ready();
+    else if (type === Frontend.Query || type === Frontend.FunctionCall) this.#say(Buffer.concat([error, idleReady]));
+    else {
+      this.#say(error);
+      this.#skippingToSync = true;
+    }
+  }
+
+  /** A message of a unit that was answered already. */
+  skip(type: number): void {
+    if (type !== Frontend.Sync) return;
+    this.#skippingToSync = false;
+    this.ready();
+  }
+
+  /** Answers a Sync that ends nothing. */
+  ready(): void {
+    this.#say(idleReady);
+  }
+
+  /** Answers everything that a lost backend still owed. `isUnitOpen`: messages were sent whose Sync has not come yet. */
+  fail(error: Buffer, owed: AbandonedRequests, isUnitOpen: boolean): void {
+    const answers: Buffer[] = [];
+    for (let i = 0; i < owed.readies; i += 1) {
+      if (i > 0 || !owed.isErrorSent) answers.push(error);
+      answers.push(idleReady);
+    }
+    if (owed.openUnit || isUnitOpen) {
+      if (!(owed.isErrorSent && owed.readies === 0)) answers.push(error);
+      this.#skippingToSync = true;
+    }
+    if (answers.length > 0) this.#say(Buffer.concat(answers));
+  }
+}
