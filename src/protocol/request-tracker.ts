@@ -38,7 +38,7 @@ const KIND_MASK = 0x0f;
 const INITIAL_CAPACITY = 16;
 
 /** Most requests that may be outstanding on one backend; behind it the client is not read until replies come. */
-export const OUTSTANDING_MAX = 1 << 20;
+export const OUTSTANDING_MAX = 1 << 14;
 
 /** What the client of a lost backend waits for. */
 export interface AbandonedRequests {
@@ -102,6 +102,11 @@ export class RequestTracker {
 
   get isFull(): boolean {
     return this.#length >= OUTSTANDING_MAX;
+  }
+
+  /** There is room for many more: after it was full, the moment to go on. */
+  get isHalfEmpty(): boolean {
+    return this.#length <= OUTSTANDING_MAX / 2;
   }
 
   /** The backend waits for COPY data. */

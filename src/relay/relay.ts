@@ -79,6 +79,7 @@ export interface Relay {
   readonly isAtBoundary: boolean;
   /** Nothing is owed and no unit is open; a transaction may be. */
   readonly isQuiet: boolean;
+  /** The client is left unread after `Admission.Wait`. */
   readonly isWaiting: boolean;
 
   /** Binds a backend that is at a boundary. */

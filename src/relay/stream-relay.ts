@@ -84,7 +84,7 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
   }
 
   get isWaiting(): boolean {
-    return this.#scanner.isStopped;
+    return this.#scanner.isStopped && !this.#waitsForReplies;
   }
 
   attach(backend: Backend, replay: Replay | null): void {
@@ -289,7 +289,7 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
       case BackendType.ReadyForQuery:
         this.#copyBoth = false;
         this.#owner.onUnitEnd();
-        return this.isQuiet || this.#waitsForReplies || this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
+        return this.isQuiet || this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
       case BackendType.CopyBothResponse:
         this.#copyBoth = true;
         return this.#clientEnded ? Verdict.ForwardAndFlush : Verdict.Forward;
@@ -308,6 +308,8 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
     this.#counters.clientBytesOut += end - start;
     const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
     if (!this.#client.write(bytes)) this.#pauseBackend();
+    // Not at the end of a unit only: one unit may hold more requests than may be outstanding.
+    if (this.#waitsForReplies && this.#backend?.tracker.isHalfEmpty === true) this.resume();
   }
 
   onBackendFlushed(type: number): void {
@@ -317,7 +319,6 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
         if (this.#replaysLeft === 0) this.#owner.onReplayDone();
         return;
       }
-      if (this.#waitsForReplies) this.resume();
       if (this.isQuiet) this.#owner.onQuiet();
       else this.#endOrphan();
     } else if (type === BackendType.ErrorResponse) {
