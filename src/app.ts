@@ -315,6 +315,8 @@ function sessionLimits(config: Config): SessionLimits {
     holdTimeoutMs: config.promotion.holdTimeoutMs,
     connectTimeoutMs: config.pool.connectTimeoutMs,
     rebalance: config.routing.rebalance,
+    replay: config.promotion.replay,
+    replayBytes: config.promotion.replayBytes,
   };
 }
 

@@ -69,6 +69,8 @@ export const CONFIG_KEYS: readonly ConfigKey<Config>[] = [
   live(duration('promotion.announce_timeout', (c) => c.promotion.announceTimeoutMs)),
   live(plain('promotion.max_held', (c) => c.promotion.maxHeld)),
   live(plain('promotion.release_wave', (c) => c.promotion.releaseWave)),
+  live(plain('promotion.replay', (c) => c.promotion.replay)),
+  live(size('promotion.replay_buffer', (c) => c.promotion.replayBytes)),
   live(plain('auth.method', (c) => c.auth.method)),
   live(
     key(

@@ -130,6 +130,18 @@ const promotionSchema = z
     release_wave: count(1, 100_000)
       .prefault(32)
       .meta({ description: 'Held sessions released to the new primary at one time, oldest first.' }),
+    replay: flag()
+      .prefault(true)
+      .meta({
+        description:
+          'Whether a statement that a stopped node provably did not carry out is sent again to the next one.',
+      }),
+    replay_buffer: size({ min: '1kB', max: '16MB' })
+      .prefault('64kB')
+      .meta({
+        description:
+          'Most bytes of a session that are kept to be sent again; a longer statement gets an error instead.',
+      }),
   })
   .transform((promotion) => ({
     holdTimeoutMs: promotion.hold_timeout,
@@ -137,6 +149,8 @@ const promotionSchema = z
     announceTimeoutMs: promotion.announce_timeout,
     maxHeld: promotion.max_held,
     releaseWave: promotion.release_wave,
+    replay: promotion.replay,
+    replayBytes: promotion.replay_buffer,
   }));
 
 const adminSchema = z.strictObject({

@@ -2,6 +2,7 @@ import type { Pool } from '../backend/pool.js';
 import type { ClusterView } from '../cluster/view.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
+import { Admits } from '../session/context.js';
 import type { PrimaryGate } from '../session/context.js';
 import type { Greetings } from '../session/greetings.js';
 import type { SessionRegistry } from '../session/registry.js';
@@ -60,8 +61,12 @@ export class Conductor implements PrimaryGate {
     return this.#state;
   }
 
+  get admits(): Admits {
+    return this.#state.phase === Phase.Stable ? Admits.All : Admits.None;
+  }
+
   get isOpen(): boolean {
-    return this.#state.phase === Phase.Stable;
+    return this.admits === Admits.All;
   }
 
   get reason(): string {

@@ -87,6 +87,12 @@ export class Counters {
   readonly unmovable = new LabelledCounter<string>();
   /** Units cut in the middle, by what the client was told (SQLSTATE). */
   readonly unitsCut = new LabelledCounter<string>();
+  /** Units that were run again on another backend, by why that is right (`rolled_back`, `repeatable`, `query`, `plan_changed`). */
+  readonly replays = new LabelledCounter<string>();
+  /** Open transactions that ended with their node; their clients got 40001 once and went on. */
+  transactionsLost = 0;
+  /** COMMITs and statements whose outcome is unknown; their clients got 08007 and went on. */
+  inDoubt = 0;
   /** Errors 25006 that reached a client of the primary route: never in a healthy world. */
   wrongRoleErrors = 0;
   backendsOpened = 0;

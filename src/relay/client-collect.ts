@@ -7,6 +7,11 @@ export function clientCollectTable(inspectBytesMax: number): CollectTable {
   return collectTable({
     [Frontend.Query]: inspectBytesMax,
     [Frontend.Parse]: inspectBytesMax,
+    [Frontend.Bind]: inspectBytesMax,
+    [Frontend.Describe]: inspectBytesMax,
+    [Frontend.Execute]: inspectBytesMax,
+    [Frontend.Sync]: inspectBytesMax,
+    [Frontend.Flush]: inspectBytesMax,
     [Frontend.Close]: inspectBytesMax,
   });
 }

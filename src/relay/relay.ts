@@ -33,7 +33,7 @@ export interface RelayOwner {
    * `buffer[start, end)`, borrowed, for Query, Parse and Close up to the inspection limit; else `end` is NOT_READ.
    */
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission;
-  /** A Query, Parse, Close, Sync or FunctionCall that is about to be sent; body as above. */
+  /** A Query, Parse, Bind, Execute, Close, Sync or FunctionCall that is about to be sent; body as above. */
   onClientFrame(type: number, buffer: Buffer, start: number, end: number): void;
   /** The client said Terminate. */
   onTerminate(): void;
@@ -46,6 +46,8 @@ export interface RelayOwner {
   onParameter(buffer: Buffer, start: number, end: number): boolean;
   /** ParseComplete or CloseComplete that the client asked for. */
   onAcknowledged(type: number): void;
+  /** CommandComplete (the body, with the command tag, is `buffer[start, end)`, borrowed), EmptyQueryResponse or PortalSuspended. */
+  onCommandEnd(type: number, buffer: Buffer, start: number, end: number): void;
   /** An ErrorResponse (not FATAL) on its way to the client. */
   onBackendError(fields: ErrorFields): void;
   /** A ReadyForQuery on its way to the client: a unit has ended. */

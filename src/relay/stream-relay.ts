@@ -228,13 +228,15 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
         this.#owner.onClientFrame(type, buffer, start, end);
         this.#unitOpen = false;
         break;
-      case Frontend.Parse:
-      case Frontend.Close:
+      case Frontend.Execute:
+        this.#counters.statements += 1;
         this.#owner.onClientFrame(type, buffer, start, end);
         this.#unitOpen = true;
         break;
-      case Frontend.Execute:
-        this.#counters.statements += 1;
+      case Frontend.Parse:
+      case Frontend.Bind:
+      case Frontend.Close:
+        this.#owner.onClientFrame(type, buffer, start, end);
         this.#unitOpen = true;
         break;
       default:
@@ -298,6 +300,11 @@ export class StreamRelay implements Relay, WireHandler, FrameHandler, BackendSin
       case BackendType.ParseComplete:
       case BackendType.CloseComplete:
         this.#owner.onAcknowledged(type);
+        return Verdict.Forward;
+      case BackendType.CommandComplete:
+      case BackendType.EmptyQueryResponse:
+      case BackendType.PortalSuspended:
+        this.#owner.onCommandEnd(type, buffer, start, end);
         return Verdict.Forward;
       default:
         return Verdict.Forward;

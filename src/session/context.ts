@@ -17,10 +17,23 @@ export interface SessionLimits {
   readonly holdTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly rebalance: 'off' | 'stale';
+  readonly replay: boolean;
+  readonly replayBytes: number;
 }
 
-/** Whether units may start on the primary. Closed from the announcement of a promotion until its release. */
+/** Which units may start on the primary. */
+export const Admits = {
+  All: 'all',
+  /** A switchover is announced: only what can be sent again when the node is stopped in the middle of it; no transaction begins. */
+  Repeatable: 'repeatable',
+  None: 'none',
+} as const;
+export type Admits = (typeof Admits)[keyof typeof Admits];
+
+/** Narrows from the announcement of a promotion, and is shut from the loss of the primary until the release. */
 export interface PrimaryGate {
+  readonly admits: Admits;
+  /** It admits everything. */
   readonly isOpen: boolean;
   /** One sentence for people; empty while open. */
   readonly reason: string;

@@ -236,6 +236,8 @@ export class Session implements RelayOwner, SeekerOwner {
     this.state.prepared.acknowledged(type);
   }
 
+  onCommandEnd(): void {}
+
   onBackendError(fields: ErrorFields): void {
     this.state.failed();
     // A user may have asked for a read-only transaction; a primary that went read-only would speak of recovery.
