@@ -15,7 +15,9 @@ import type { ConfigDiff } from './config/diff.js';
 import type { Config, ListenerConfig } from './config/schema.js';
 import { openProvider } from './dcs/open-provider.js';
 import { SwitchyardError } from './errors.js';
+import { CandidateGuard } from './failover/candidate-guard.js';
 import { Conductor } from './failover/conductor.js';
+import { ConnectionRoom } from './failover/connection-room.js';
 import { Drain } from './failover/drain.js';
 import { HoldQueue } from './failover/hold-queue.js';
 import type { AdjustableLogger, Logger } from './log.js';
@@ -23,6 +25,7 @@ import { Counters } from './metrics/counters.js';
 import { Listener } from './net/listener.js';
 import { StreamWire } from './net/stream-wire.js';
 import type { WireHandler } from './net/wire.js';
+import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.js';
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
 import type { SessionContext, SessionIntent, SessionLimits } from './session/context.js';
@@ -30,6 +33,10 @@ import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
 import { Greetings } from './session/greetings.js';
 import { SessionRegistry } from './session/registry.js';
 import { Startup } from './session/startup.js';
+import type { SqlAnalyzer } from './sql/analysis.js';
+import { TreeAnalyzer } from './sql/sql-analyzer.js';
+import { SqlParser } from './sql/sql-parser.js';
+import { VerdictCache } from './sql/verdict-cache.js';
 import type { Clock } from './util/clock.js';
 
 /** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
@@ -51,6 +58,12 @@ export interface AppParts {
   readonly logger: Logger | AdjustableLogger;
 }
 
+const notLoaded: SqlAnalyzer = {
+  analyze: () => {
+    throw new SwitchyardError('internal', 'the SQL parser is not loaded');
+  },
+};
+
 const noHandler: WireHandler = { onChunk: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} };
 
 /** The whole proxy, composed; nothing runs before `start`. Several can live in one process. */
@@ -66,6 +79,7 @@ export class App {
   readonly primaryHold: HoldQueue;
   readonly standbyHold: HoldQueue;
   readonly drain: Drain;
+  readonly guard: CandidateGuard;
   readonly #keeper: Doorkeeper;
   readonly #greetings = new Greetings();
   readonly #monitorQuery: MonitorQuery;
@@ -106,7 +120,12 @@ export class App {
       view,
       clock,
     );
-    this.primaryHold = new HoldQueue(config.promotion, clock);
+    const room = new ConnectionRoom(clock, this.pool);
+    this.watch.onFreeConnections = (node, free) => room.counted(node, free);
+    this.primaryHold = new HoldQueue(config.promotion, clock, { room: () => room.left(view().primary) });
+    this.pool.onRoom = (node) => {
+      if (node === view().primary) this.primaryHold.hurry();
+    };
     this.standbyHold = new HoldQueue(config.promotion, clock);
     this.drain = new Drain(clock, this.registry, logger, this.counters, () => this.config.promotion.drainTimeoutMs);
     this.conductor = new Conductor({
@@ -121,6 +140,18 @@ export class App {
       drain: this.drain,
       hurrier: this.watch.prober,
       announceTimeoutMs: () => this.config.promotion.announceTimeoutMs,
+      setDrained: (standbys) => this.watch.store.setDrained(standbys),
+    });
+    this.guard = new CandidateGuard({
+      clock,
+      logger,
+      counters: this.counters,
+      sessions: () => this.registry.all(),
+      ask: async (node) => {
+        const rows = await this.watch.prober.ask(node, OBSTACLE_SQL);
+        return rows === null ? null : decodeObstacle(rows);
+      },
+      isEnabled: () => this.config.promotion.clearCandidate,
     });
     const context: SessionContext = {
       clock,
@@ -129,6 +160,7 @@ export class App {
       pool: this.pool,
       registry: this.registry,
       greetings: this.#greetings,
+      analyzer: notLoaded,
       gate: this.conductor,
       primaryHold: this.primaryHold,
       standbyHold: this.standbyHold,
@@ -172,7 +204,14 @@ export class App {
   /** Opens the listeners and begins to watch the cluster. Fails when an address cannot be had; then nothing stays open. */
   async start(): Promise<void> {
     const { limits } = this.config;
-    const unsubscribe = this.watch.store.subscribe((view) => this.conductor.onView(view));
+    const parser = await SqlParser.load({
+      onFault: (error) => this.logger.warn({ error: error.message }, 'the SQL parser broke'),
+    });
+    this.#keeper.context.analyzer = new TreeAnalyzer(parser, new VerdictCache());
+    const unsubscribe = this.watch.store.subscribe((view) => {
+      this.conductor.onView(view);
+      this.guard.onView(view);
+    });
     try {
       for (const config of this.config.listeners) {
         const door: Door = { listener: config.name, intent: intentOf(config) };
@@ -268,11 +307,12 @@ export class App {
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
     for (const session of [...this.registry.all()]) session.end(CloseReason.Shutdown, error);
     this.conductor.close();
+    this.guard.close();
     this.drain.close();
     this.primaryHold.close();
     this.standbyHold.close();
     this.#monitorQuery.close();
-    this.pool.close();
+    await this.pool.close();
     await this.watch.close();
     this.logger.info({}, 'stopped');
   }
@@ -315,8 +355,7 @@ function sessionLimits(config: Config): SessionLimits {
     holdTimeoutMs: config.promotion.holdTimeoutMs,
     connectTimeoutMs: config.pool.connectTimeoutMs,
     rebalance: config.routing.rebalance,
-    replay: config.promotion.replay,
-    replayBytes: config.promotion.replayBytes,
+    replayBytes: config.promotion.replay ? config.promotion.replayBytes : 0,
   };
 }
 

@@ -2,8 +2,8 @@ import type { NodeFigures } from '../cluster/store.js';
 import { NodeHealth, NodeRole } from '../cluster/view.js';
 import type { NodeView } from '../cluster/view.js';
 import { DcsState } from '../dcs/claims.js';
-import { Phase } from '../failover/promotion.js';
 import type { MetricsRegistry, Series } from '../metrics/registry.js';
+import { addPromotionMetrics } from './promotion-metrics.js';
 import type { Proxy } from './proxy.js';
 
 /** The cluster as the proxy sees it. Labels are the nodes of the view: one that leaves takes its series with it. */
@@ -11,28 +11,6 @@ export function addClusterMetrics(metrics: MetricsRegistry, proxy: Proxy): void 
   addPromotionMetrics(metrics, proxy);
   addDcsMetrics(metrics, proxy);
   addNodeMetrics(metrics, proxy);
-}
-
-function addPromotionMetrics(metrics: MetricsRegistry, { counters, clock, conductor, watch }: Proxy): void {
-  metrics.gauge('primary_known', 'Whether there is a node that is proven to be the primary.', () =>
-    watch.store.view.primary === null ? 0 : 1,
-  );
-  metrics.gauges(
-    'promotion_phase',
-    'Where the cluster is on its way to the next primary: 1 for the present phase. Units for the primary go on in stable only.',
-    ['phase'],
-    () => oneHot({}, 'phase', Object.values(Phase), conductor.phase),
-  );
-  metrics.gauge(
-    'promotion_disturbed_seconds',
-    'How long units for the primary have been stopped; 0 while they go on.',
-    () => {
-      const { disturbedSinceMs } = conductor.state;
-      return disturbedSinceMs === null ? 0 : (clock.nowMs() - disturbedSinceMs) / 1000;
-    },
-  );
-  metrics.counter('leader_changes_total', 'Times that another node became the primary.', () => counters.leaderChanges);
-  metrics.counter('drains_total', 'Times that the sessions of a node were made to leave it.', () => counters.drains);
 }
 
 function addDcsMetrics(metrics: MetricsRegistry, { clock, watch }: Proxy): void {
@@ -120,6 +98,12 @@ function addNodeMetrics(metrics: MetricsRegistry, { clock, registry, watch }: Pr
   );
   metrics.gauges('node_accepts_connections', 'Whether new connections to the node can be had.', ['node'], () =>
     perNode(({ acceptsConnections, health }) => Number(acceptsConnections && health !== NodeHealth.Unreachable)),
+  );
+  metrics.gauges(
+    'node_free_connections',
+    'Connections that ordinary roles can still have on a primary, counted every two seconds; absent for a standby.',
+    ['node'],
+    () => perNode(({ freeConnections }) => freeConnections),
   );
   metrics.gauges('node_sessions', 'Sessions that have a backend on the node or are on their way to it.', ['node'], () =>
     perNode(({ name }) => registry.load(name)),

@@ -19,7 +19,7 @@ export interface ServedListener {
   readonly intent: RouteIntent;
 }
 
-/** The running proxy, as those see it who look at it from outside. They only read. */
+/** The running proxy, as those see it who look at it from outside. They only read, but for what operators ask for; see `actions.ts`. */
 export interface Proxy {
   readonly config: Config;
   readonly clock: Clock;

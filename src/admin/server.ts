@@ -7,7 +7,12 @@ import { messageOf } from '../errors.js';
 import { EventLoopDelay } from '../metrics/event-loop-delay.js';
 import type { MetricsRegistry } from '../metrics/registry.js';
 import { packageVersion } from '../util/package-version.js';
+import { Actions } from './actions.js';
+import { TEXT_TYPE, json } from './http-answer.js';
+import type { Answer, StreamedAnswer } from './http-answer.js';
 import { buildMetrics } from './metrics.js';
+import { promotionOf } from './promotion-document.js';
+import type { PromotionsDocument } from './promotion-document.js';
 import type { Proxy } from './proxy.js';
 import { readinessOf } from './readiness.js';
 import { dcsOf, statusOf } from './status.js';
@@ -27,9 +32,6 @@ const RESPONSE_TIMEOUT_MS = 10_000;
 /** How long a connection may stay open between two requests; longer than scrapes usually are apart. */
 const KEEP_ALIVE_MS = 20_000;
 
-const JSON_TYPE = 'application/json; charset=utf-8';
-const TEXT_TYPE = 'text/plain; charset=utf-8';
-
 /** Nothing here is a page, and nothing is to be kept. */
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
@@ -39,15 +41,12 @@ const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const;
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
-
 type Route = (query: URLSearchParams) => Answer | Promise<Answer>;
 
-/** The HTTP server for metrics and health. Has no log-in, changes nothing, and shows no secret and no statement. */
+/**
+ * The HTTP server for metrics and health, and for the few things that operators ask of a running proxy. What it shows needs no log-in
+ * and holds no secret and no statement; who may ask it to do something is decided in `gatekeeper.ts`.
+ */
 export class AdminServer {
   readonly #proxy: Proxy;
   readonly #server: Server;
@@ -56,6 +55,7 @@ export class AdminServer {
   readonly #loop: EventLoopDelay;
   readonly #metrics: MetricsRegistry;
   readonly #routes: ReadonlyMap<string, Route>;
+  readonly #actions: Actions;
 
   private constructor(proxy: Proxy) {
     this.#proxy = proxy;
@@ -63,12 +63,14 @@ export class AdminServer {
     this.#startedAtMs = proxy.clock.nowMs();
     this.#loop = new EventLoopDelay(proxy.clock);
     this.#metrics = buildMetrics(proxy, this.#loop, this.#version);
+    this.#actions = new Actions(proxy);
     this.#routes = new Map<string, Route>([
       ['/', () => this.#index()],
       ['/livez', () => json(200, { status: 'alive' })],
       ['/readyz', (query) => this.#readyz(query)],
       ['/metrics', async () => ({ status: 200, type: this.#metrics.contentType, body: await this.#metrics.text() })],
       ['/api/v1/status', () => json(200, statusOf(proxy, this.#version, this.#startedAtMs))],
+      ['/api/v1/promotions', () => json(200, promotionsOf(proxy))],
     ]);
     this.#server = createServer(
       {
@@ -120,36 +122,55 @@ export class AdminServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { clock, logger } = this.#proxy;
     // A reader that takes the answer by drops would hold one of the few connections for ever.
-    const timer = clock.setTimer(RESPONSE_TIMEOUT_MS, () => response.destroy());
+    let timer = clock.setTimer(RESPONSE_TIMEOUT_MS, () => response.destroy());
     response.once('close', () => clock.clearTimer(timer));
     response.on('error', () => {});
-    let answer: Answer;
+    let answer: Answer | StreamedAnswer;
     try {
       answer = await this.#route(request);
     } catch (error) {
       logger.error({ path: request.url?.split('?')[0], error: messageOf(error) }, 'an admin request failed');
       answer = json(500, { error: 'internal error' });
     }
-    const body = Buffer.from(answer.body);
-    response.writeHead(answer.status, {
+    const head = {
       ...SECURITY_HEADERS,
+      ...headersOf(answer.status, this.#isAction(request)),
       'content-type': answer.type,
+    };
+    if ('write' in answer) {
+      clock.clearTimer(timer);
+      timer = clock.setTimer(answer.timeoutMs, () => response.destroy());
+      response.writeHead(answer.status, { ...head, connection: 'close' });
+      answer.write(response);
+      return;
+    }
+    const body = Buffer.from(answer.body);
+    // A body that nobody wants is not read to its end.
+    const isUnread = hasBody(request) && !request.complete;
+    response.writeHead(answer.status, {
+      ...head,
       'content-length': body.length,
-      ...(answer.status === 405 ? { allow: 'GET, HEAD' } : {}),
-      // A body that nobody wants is not read to its end.
-      ...(hasBody(request) ? { connection: 'close' } : {}),
+      ...(isUnread ? { connection: 'close' } : {}),
     });
     response.end(request.method === 'HEAD' ? undefined : body);
   }
 
-  #route(request: IncomingMessage): Answer | Promise<Answer> {
+  #isAction(request: IncomingMessage): boolean {
+    return this.#actions.has(pathOf(request).path);
+  }
+
+  #route(request: IncomingMessage): Answer | Promise<Answer | StreamedAnswer> {
+    const { path, query } = pathOf(request);
+    if (this.#actions.has(path)) {
+      if (request.method === 'POST') return this.#actions.run(path, request);
+      return json(405, { error: 'this is done with POST' });
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return json(405, { error: 'only GET and HEAD are answered here' });
     }
-    const [path = '/', query = ''] = (request.url ?? '/').split(/\?(.*)/s);
     const route = this.#routes.get(path);
     return route === undefined
-      ? json(404, { error: 'there is nothing here', paths: [...this.#routes.keys()] })
+      ? json(404, { error: 'there is nothing here', paths: [...this.#routes.keys(), ...this.#actions.paths] })
       : route(new URLSearchParams(query));
   }
 
@@ -178,13 +199,26 @@ export class AdminServer {
       '/livez            200 while the program runs',
       '/readyz           200 while clients should be sent here; /readyz?listener=NAME for one listener',
       '/api/v1/status    nodes, listeners and sessions as JSON; "switchyard status" shows it as a table',
+      '/api/v1/promotions   the last changes of the primary, phase by phase',
+      'POST /api/v1/drain   empties a node that is about to be stopped; see "switchyard drain"',
     ];
     return { status: 200, type: TEXT_TYPE, body: `${lines.join('\n')}\n` };
   }
 }
 
-function json(status: number, body: unknown): Answer {
-  return { status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
+function pathOf(request: IncomingMessage): { readonly path: string; readonly query: string } {
+  const [path = '/', query = ''] = (request.url ?? '/').split(/\?(.*)/s);
+  return { path, query };
+}
+
+function promotionsOf({ conductor }: Proxy): PromotionsDocument {
+  const { current, records } = conductor.records;
+  return { current: current === null ? null : promotionOf(current), promotions: records.map(promotionOf) };
+}
+
+function headersOf(status: number, isAction: boolean): Readonly<Record<string, string>> {
+  if (status === 405) return { allow: isAction ? 'POST' : 'GET, HEAD' };
+  return status === 401 ? { 'www-authenticate': 'Bearer' } : {};
 }
 
 function hasBody(request: IncomingMessage): boolean {

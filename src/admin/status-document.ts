@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { drainSchema } from './drain-document.js';
+import { promotionSchema } from './promotion-document.js';
 
 const text = z.string();
 const number = z.number();
@@ -20,7 +22,12 @@ const nodeSchema = z.object({
   streaming: z.boolean(),
   synchronous: z.boolean(),
   acceptsConnections: z.boolean(),
+  /** Kept empty because it is about to be stopped. */
+  drained: z.boolean(),
   noloadbalance: z.boolean(),
+  nofailover: z.boolean(),
+  /** Patroni's REST address, as it claims it; null where there is no Patroni. */
+  apiUrl: text.nullable(),
   weight: number,
   tags: z.record(text, text),
   /** As `server_version_num`. */
@@ -56,6 +63,8 @@ export const statusSchema = z.object({
   promotion: z.object({
     /** `stable`, `announced`, `leader_lost` or `confirming`. */
     phase: text,
+    /** Which units may start on the primary: `all`, `repeatable` (no transactions, nothing that could not be sent again) or `none`. */
+    admits: text,
     /** Why units for the primary wait; null while they go on. */
     reason: text.nullable(),
     sinceSeconds: number,
@@ -76,6 +85,8 @@ export const statusSchema = z.object({
     noPrimaryReason: text.nullable(),
     leader: text.nullable(),
     paused: z.boolean(),
+    /** `off`, `on` or `quorum`, as Patroni's synchronous_mode. */
+    synchronousMode: text,
     standbyCluster: z.boolean(),
     /** A switchover that was asked for; `scheduledAt` is null for now, else a time as of ISO 8601. */
     switchover: z
@@ -87,6 +98,9 @@ export const statusSchema = z.object({
   nodes: z.array(nodeSchema),
   listeners: z.array(listenerSchema),
   sessions: z.object({ total: number, idle: number, active: number, waiting: number, startups: number, max: number }),
+  drains: z.array(drainSchema),
+  /** The newest first, and only a few of them; the others are in `/api/v1/promotions`. */
+  promotions: z.array(promotionSchema),
   held: z.object({ total: number, primary: number, standby: number, oldestSeconds: number.nullable() }),
 });
 

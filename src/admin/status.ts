@@ -5,9 +5,13 @@ import { SessionActivity, countSessions, takeCensus } from './census.js';
 import type { Census } from './census.js';
 import type { Proxy } from './proxy.js';
 import { readinessOf } from './readiness.js';
+import { drainOf } from './drain-document.js';
+import { promotionOf } from './promotion-document.js';
 import type { StatusDocument, StatusNode } from './status-document.js';
 
 const MS_PER_S = 1000;
+/** Promotions that the status tells of. */
+const PROMOTIONS_MAX = 5;
 
 /** Everything about the proxy and its cluster at this moment, for programs and for `switchyard status`. */
 export function statusOf(proxy: Proxy, version: string, startedAtMs: number): StatusDocument {
@@ -24,7 +28,7 @@ export function statusOf(proxy: Proxy, version: string, startedAtMs: number): St
     provider: watch.store.view.provider,
     ready: readiness.isReady,
     reason: readiness.reason,
-    promotion: promotionOf(proxy, nowMs),
+    promotion: phaseOf(proxy, nowMs),
     dcs: dcsOf(proxy),
     cluster: clusterOf(proxy),
     nodes: nodesOf(proxy, nowMs),
@@ -42,6 +46,8 @@ export function statusOf(proxy: Proxy, version: string, startedAtMs: number): St
       };
     }),
     sessions: sessionsOf(proxy, census),
+    drains: proxy.conductor.drains.all.map((order) => drainOf(order, proxy.registry, nowMs)),
+    promotions: proxy.conductor.records.records.slice(0, PROMOTIONS_MAX).map(promotionOf),
     held: heldOf(proxy, nowMs),
   };
 }
@@ -52,10 +58,11 @@ export function dcsOf({ clock, watch }: Proxy): StatusDocument['dcs'] {
   return { state, ageSeconds: ageOf(clock.nowMs(), confirmedAtMs), trouble };
 }
 
-function promotionOf({ conductor }: Proxy, nowMs: number): StatusDocument['promotion'] {
+function phaseOf({ conductor }: Proxy, nowMs: number): StatusDocument['promotion'] {
   const { phase, sinceMs, disturbedSinceMs, candidate } = conductor.state;
   return {
     phase,
+    admits: conductor.admits,
     reason: conductor.isOpen ? null : conductor.reason,
     sinceSeconds: secondsSince(nowMs, sinceMs),
     candidate,
@@ -73,6 +80,7 @@ function clusterOf({ watch }: Proxy): StatusDocument['cluster'] {
     noPrimaryReason: view.noPrimaryReason,
     leader: view.leader?.name ?? null,
     paused: view.paused,
+    synchronousMode: wordOf(watch.provider.claims.settings.synchronousMode),
     standbyCluster: view.standbyCluster,
     switchover:
       switchover === null
@@ -90,6 +98,7 @@ function clusterOf({ watch }: Proxy): StatusDocument['cluster'] {
 function nodesOf({ watch, registry, pool }: Proxy, nowMs: number): StatusNode[] {
   const figures = watch.store.figures();
   const { counts } = pool;
+  const { members } = watch.provider.claims;
   return [...watch.store.view.nodes.values()].map((node) => ({
     name: node.name,
     host: node.host,
@@ -102,7 +111,10 @@ function nodesOf({ watch, registry, pool }: Proxy, nowMs: number): StatusNode[] 
     streaming: node.streaming,
     synchronous: node.synchronous,
     acceptsConnections: node.acceptsConnections && node.health !== NodeHealth.Unreachable,
+    drained: node.drained,
     noloadbalance: node.noloadbalance,
+    nofailover: members.get(node.name)?.nofailover ?? false,
+    apiUrl: members.get(node.name)?.apiUrl ?? null,
     weight: node.weight,
     tags: Object.fromEntries(node.tags),
     serverVersion: node.serverVersion,
@@ -139,6 +151,11 @@ function heldOf({ primaryHold, standbyHold }: Proxy, nowMs: number): StatusDocum
     standby: standbyHold.length,
     oldestSeconds: oldest.length === 0 ? null : secondsSince(nowMs, Math.min(...oldest)),
   };
+}
+
+function wordOf(synchronousMode: boolean | 'quorum'): string {
+  if (synchronousMode === 'quorum') return synchronousMode;
+  return synchronousMode ? 'on' : 'off';
 }
 
 function ageOf(nowMs: number, atMs: number | null): number | null {

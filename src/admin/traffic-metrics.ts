@@ -6,9 +6,11 @@ import type { Proxy } from './proxy.js';
 
 const TARGETS = ['primary', 'standby'] as const;
 /** Those of the router, and a node that left the cluster between the choice and the attach. */
-const HOLD_REASONS = [...Object.values(HoldReason), 'node_unknown'] as const;
+const HOLD_REASONS = [...Object.values(HoldReason), 'node_unknown', 'no_room', 'refused'] as const;
 /** What the client of a cut unit is most often told: lost, ended by its node, outcome unknown, not available. */
 const CUT_SQLSTATES = ['08006', '08007', '57P01', '57P03'] as const;
+/** Those of the counter; see counters.ts. */
+const REPLAY_REASONS = ['rolled_back', 'repeatable', 'query', 'plan_changed'] as const;
 const CANCEL_OUTCOMES = ['forwarded', 'held', 'idle', 'unknown_key', 'failed'] as const;
 /** Why the pool, or whoever gave the backend back, let it go. */
 const BACKEND_CLOSE_REASONS = [
@@ -82,6 +84,11 @@ function addUnitMetrics(metrics: MetricsRegistry, { counters }: Proxy): void {
     counters.moves,
     Object.values(RouteReason),
   );
+  metrics.counter(
+    'evictions_total',
+    'Sessions that were taken off a candidate in the middle of a unit because they held its promotion up.',
+    () => counters.evictions,
+  );
   metrics.counters(
     'unmovable_sessions_total',
     'Sessions that were closed because they could not leave their node, by what held them there.',
@@ -95,6 +102,23 @@ function addUnitMetrics(metrics: MetricsRegistry, { counters }: Proxy): void {
     'sqlstate',
     counters.unitsCut,
     CUT_SQLSTATES,
+  );
+  metrics.counters(
+    'replays_total',
+    'Units that were run again on another backend, by why that is right.',
+    'why',
+    counters.replays,
+    REPLAY_REASONS,
+  );
+  metrics.counter(
+    'transactions_lost_total',
+    'Open transactions that ended with their node; their clients were told 40001 once and went on.',
+    () => counters.transactionsLost,
+  );
+  metrics.counter(
+    'in_doubt_total',
+    'COMMITs and statements whose outcome nobody knows; their clients were told 08007 and went on.',
+    () => counters.inDoubt,
   );
   metrics.counter(
     'wrong_role_errors_total',
@@ -117,7 +141,7 @@ function addHoldMetrics(metrics: MetricsRegistry, { counters, clock, primaryHold
   );
   metrics.counters(
     'hold_timeouts_total',
-    'Held units that were given up with 57P03 after promotion.hold_timeout, by the reason.',
+    'Held units that were given up with 57P03 (53300 where no connection became free) after promotion.hold_timeout, by the reason.',
     'reason',
     counters.holdTimeouts,
     HOLD_REASONS,

@@ -99,6 +99,11 @@ export class Backend implements WireHandler, FrameHandler {
     return this.#scanner.isInsideForwardedFrame;
   }
 
+  /** Who hears what the node says. */
+  get sink(): BackendSink {
+    return this.#sink;
+  }
+
   /** Gives what the node says to `sink` from the next message on. */
   attach(sink: BackendSink, mode: SinkMode): void {
     this.#sink = sink;

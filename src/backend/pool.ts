@@ -5,7 +5,10 @@ import type { Counters } from '../metrics/counters.js';
 import type { NodeName } from '../util/brand.js';
 import type { Clock, ClockTimer } from '../util/clock.js';
 import type { Backend } from './backend.js';
+import { AbandonedBackends } from './abandoned.js';
 import { SinkMode } from './backend.js';
+import { Buckets } from './buckets.js';
+import type { Bucket } from './buckets.js';
 import { connectBackend } from './connect.js';
 import type { ConnectLimits } from './connect.js';
 import { IdleSink } from './idle-sink.js';
@@ -48,37 +51,33 @@ export interface BackendRequest {
 
 /** A request that is under way. */
 export interface PoolTicket {
+  /** It waits because the pool has no room, and nothing is being done about it yet. */
+  readonly isQueued: boolean;
   /** The session wants no backend any more; its callback is not called. */
   cancel(): void;
 }
 
 export type BackendCallback = (error: Error | null, backend: Backend | null) => void;
 
-/** Backends of one node, user and database. */
-interface Bucket {
-  readonly key: string;
-  readonly node: NodeName;
-  /** Idle, attached, being reset and being dialled, together. */
-  count: number;
-  /** The most recently used last. */
-  idle: { readonly backend: Backend; readonly startupKey: string; readonly sinceMs: number }[];
-}
-
 /** How long the clean-up of a returned backend may take. */
 const RESET_TIMEOUT_MS = 5_000;
 const SWEEP_INTERVAL_MS = 1_000;
+/** SQLSTATE of a node without a free connection slot. */
+const TOO_MANY_CONNECTIONS = '53300';
 const RESET_SQL = 'DISCARD ALL';
 /** DISCARD ALL empties the temporary schema of a backend and leaves the schema: the next session would be told from a fresh one. */
 const TEMPORARY_SCHEMA_SQL = 'SELECT pg_catalog.pg_my_temp_schema()';
 
 export class Pool {
   limits: PoolLimits;
+  /** Hears that a backend on a node became idle, or is being closed: there is room for one more. */
+  onRoom: ((node: NodeName) => void) | null = null;
   readonly #connectLimits: ConnectLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #counters: Counters;
-  readonly #buckets = new Map<string, Bucket>();
-  readonly #perNode = new Map<NodeName, number>();
+  readonly #buckets = new Buckets();
+  readonly #abandoned: AbandonedBackends;
   readonly #startupKeys = new WeakMap<Backend, string>();
   readonly #waiting: WaitQueue<BackendRequest, BackendCallback>;
   #sweep: ClockTimer | null = null;
@@ -91,6 +90,7 @@ export class Pool {
     this.#logger = logger;
     this.#counters = counters;
     this.#waiting = new WaitQueue(clock);
+    this.#abandoned = new AbandonedBackends(clock, logger, connectLimits.connectTimeoutMs);
   }
 
   /** Figures for metrics: backends by node. */
@@ -103,6 +103,11 @@ export class Pool {
       counts.set(bucket.node, entry);
     }
     return counts;
+  }
+
+  /** Backends on a node in whatever state, and how many of them are still being dialled. */
+  onNode(node: NodeName): { readonly total: number; readonly dialling: number } {
+    return this.#buckets.onNode(node);
   }
 
   get waiting(): number {
@@ -122,18 +127,18 @@ export class Pool {
           { hint: `pool.size is ${this.limits.size}, pool.max_backends_per_node is ${this.limits.maxBackendsPerNode}` },
         ),
     );
-    this.#serve(waiter);
-    return { cancel: () => waiter.cancel() };
+    const isQueued = !this.#serve(waiter);
+    return { isQueued, cancel: () => waiter.cancel() };
   }
 
   /**
    * Takes a backend back. One that is at a boundary is cleaned and kept for the next; every other one is closed, and so is one of which
-   * `isCleanable` says that cleaning would not do. `reason` is why it is given back, for the metrics.
+   * `isCleanable` says that cleaning would not do. What one is still doing is cancelled. `reason` is why it is given back, for the metrics.
    */
   release(backend: Backend, reason: string, isCleanable = true): void {
-    const bucket = this.#buckets.get(bucketKey(backend.identity));
+    const bucket = this.#buckets.find(backend.identity);
     const startupKey = this.#startupKeys.get(backend);
-    if (bucket === undefined || startupKey === undefined) {
+    if (bucket === null || startupKey === undefined) {
       backend.destroy();
       return;
     }
@@ -147,7 +152,8 @@ export class Pool {
       !this.#isTooOld(backend) &&
       this.#hasPlace(bucket, startupKey);
     if (!isKept) {
-      this.#discard(bucket, backend, reason);
+      if (backend.closed || backend.tracker.isEmpty) this.#discard(bucket, backend, reason);
+      else this.#abandon(bucket, backend, reason);
       return;
     }
     void this.#clean(bucket, backend, startupKey);
@@ -161,12 +167,14 @@ export class Pool {
     }
   }
 
-  close(): void {
+  /** Closes the idle backends, and the abandoned ones when their statements are cancelled: after a second at most. */
+  async close(): Promise<void> {
     this.#closed = true;
     if (this.#sweep !== null) this.#clock.clearTimer(this.#sweep);
     for (const bucket of this.#buckets.values()) {
       for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, 'shutdown');
     }
+    await this.#abandoned.close();
   }
 
   async #clean(bucket: Bucket, backend: Backend, startupKey: string): Promise<void> {
@@ -181,22 +189,25 @@ export class Pool {
     }
   }
 
-  #serve(waiter: Waiter<BackendRequest, BackendCallback>): void {
+  /** False: there is no room, and the waiter is in the queue. */
+  #serve(waiter: Waiter<BackendRequest, BackendCallback>): boolean {
     const request = waiter.request;
-    const bucket = this.#bucket(request);
+    const bucket = this.#buckets.of(request);
     const idle = this.#takeIdle(bucket, request);
     if (idle !== null) {
       this.#counters.backendsReused += 1;
       // Not from inside `acquire`: the session is still on its way into the waiting state.
       queueMicrotask(() => this.#hand(bucket, waiter, idle));
-      return;
+      return true;
     }
     if (!this.#hasRoom(bucket)) {
       this.#waiting.push(waiter);
-      return;
+      return false;
     }
-    this.#count(bucket, 1);
+    this.#buckets.count(bucket, 1);
+    this.#buckets.countDialling(bucket, 1);
     void this.#open(bucket, waiter);
+    return true;
   }
 
   async #open(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>): Promise<void> {
@@ -208,12 +219,15 @@ export class Pool {
       if (request.proof !== null) {
         await provePrimary(backend, request.proof, request.isReplication, this.#connectLimits.connectTimeoutMs);
       }
+      this.#buckets.countDialling(bucket, -1);
       this.#startupKeys.set(backend, request.startupKey);
       this.#counters.backendsOpened += 1;
       this.#counters.backendConnectDuration.observeMs(this.#clock.nowMs() - startedAtMs);
     } catch (error) {
       backend?.destroy();
-      this.#count(bucket, -1);
+      this.#buckets.countDialling(bucket, -1);
+      this.#buckets.count(bucket, -1);
+      if (error instanceof NodeError && error.sqlState === TOO_MANY_CONNECTIONS) this.#closeOneIdle(bucket.node);
       if (!waiter.isCancelled) {
         const code =
           error instanceof NodeError ? error.sqlState : error instanceof SwitchyardError ? error.code : 'internal';
@@ -229,7 +243,7 @@ export class Pool {
   #hand(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>, backend: Backend): void {
     if (waiter.isCancelled || backend.closed) {
       if (backend.closed) {
-        this.#count(bucket, -1);
+        this.#buckets.count(bucket, -1);
         waiter.settle((done) => done(new SwitchyardError('backend_lost', 'connection to the node was lost'), null));
       } else this.#putIdle(bucket, backend, waiter.request.startupKey);
       this.#serveNext();
@@ -262,16 +276,18 @@ export class Pool {
       this.#drop(bucket, oldest.backend, 'room');
     }
     const nodeMax = this.limits.maxBackendsPerNode;
-    if (nodeMax > 0 && (this.#perNode.get(bucket.node) ?? 0) >= nodeMax) {
-      for (const other of this.#buckets.values()) {
-        const oldest = other.node === bucket.node ? other.idle.shift() : undefined;
-        if (oldest === undefined) continue;
-        this.#drop(other, oldest.backend, 'room');
-        return true;
-      }
-      return false;
+    return nodeMax === 0 || this.#buckets.onNode(bucket.node).total < nodeMax || this.#closeOneIdle(bucket.node);
+  }
+
+  /** Makes room on a node for another user or database; false when nobody is idle there. */
+  #closeOneIdle(node: NodeName): boolean {
+    for (const bucket of this.#buckets.values()) {
+      const oldest = bucket.node === node ? bucket.idle.shift() : undefined;
+      if (oldest === undefined) continue;
+      this.#drop(bucket, oldest.backend, 'room');
+      return true;
     }
-    return true;
+    return false;
   }
 
   #putIdle(bucket: Bucket, backend: Backend, startupKey: string): void {
@@ -296,16 +312,28 @@ export class Pool {
     bucket.idle.push({ backend, startupKey, sinceMs: this.#clock.nowMs() });
     this.#sweep ??= this.#clock.setTimer(SWEEP_INTERVAL_MS, () => this.#sweepIdle());
     this.#serveNext();
+    this.onRoom?.(bucket.node);
   }
 
   #discard(bucket: Bucket, backend: Backend, reason: string): void {
     this.#drop(bucket, backend, reason);
     this.#serveNext();
+    this.onRoom?.(bucket.node);
+  }
+
+  /** Closes a backend that is in the middle of something. It counts until the node is done with it. */
+  #abandon(bucket: Bucket, backend: Backend, reason: string): void {
+    this.#counters.backendsClosed.add(reason);
+    this.#abandoned.take(backend, () => {
+      this.#buckets.count(bucket, -1);
+      this.#serveNext();
+      this.onRoom?.(bucket.node);
+    });
   }
 
   #drop(bucket: Bucket, backend: Backend, reason: string): void {
     this.#counters.backendsClosed.add(reason);
-    this.#count(bucket, -1);
+    this.#buckets.count(bucket, -1);
     backend.attach(new IdleSink(backend, () => {}), SinkMode.Own);
     backend.terminate();
   }
@@ -313,7 +341,7 @@ export class Pool {
   /** Lets the waiters have what became free, in their order; those that still find no room stay. */
   #serveNext(): void {
     this.#waiting.offer((waiter) => {
-      const bucket = this.#bucket(waiter.request);
+      const bucket = this.#buckets.of(waiter.request);
       const canServe =
         bucket.idle.some((entry) => entry.startupKey === waiter.request.startupKey) || this.#hasRoom(bucket);
       if (canServe) this.#serve(waiter);
@@ -348,39 +376,4 @@ export class Pool {
   #isTooOld(backend: Backend): boolean {
     return this.limits.maxLifetimeMs > 0 && this.#clock.nowMs() - backend.openedAtMs >= this.limits.maxLifetimeMs;
   }
-
-  #bucket(of: {
-    readonly node: NodeName;
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly database: string;
-  }): Bucket {
-    const key = bucketKey(of);
-    let bucket = this.#buckets.get(key);
-    if (bucket === undefined) {
-      bucket = { key, node: of.node, count: 0, idle: [] };
-      this.#buckets.set(key, bucket);
-    }
-    return bucket;
-  }
-
-  #count(bucket: Bucket, by: 1 | -1): void {
-    bucket.count += by;
-    const onNode = (this.#perNode.get(bucket.node) ?? 0) + by;
-    if (onNode === 0) this.#perNode.delete(bucket.node);
-    else this.#perNode.set(bucket.node, onNode);
-    if (bucket.count === 0) this.#buckets.delete(bucket.key);
-    else this.#buckets.set(bucket.key, bucket);
-  }
-}
-
-function bucketKey(of: {
-  readonly node: NodeName;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-}): string {
-  return `${of.node}\0${of.host}\0${of.port}\0${of.user}\0${of.database}`;
 }

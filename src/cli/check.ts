@@ -13,7 +13,7 @@ import { fail, ok, renderFinding, renderSummary, warn } from './check/report.js'
 import type { Finding } from './check/report.js';
 import { checkUsers } from './check/users.js';
 import { within } from './check/within.js';
-import type { CommandOptions } from './command.js';
+import type { CommandOptions } from './options.js';
 import { processTerminal } from './terminal.js';
 import type { Terminal } from './terminal.js';
 

@@ -7,7 +7,7 @@ import { messageOf } from '../errors.js';
 import { openLogger } from '../log.js';
 import type { AdjustableLogger } from '../log.js';
 import { systemClock } from '../util/clock.js';
-import type { CommandOptions } from './command.js';
+import type { CommandOptions } from './options.js';
 
 /** Exit code for a configuration that cannot be used (EX_CONFIG of BSD's sysexits). */
 const EXIT_CONFIG = 78;

@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import type { CommandOptions } from './command.js';
+import type { CommandOptions } from './options.js';
 import { findAdminAddress } from './status/admin-address.js';
 import { fetchStatus } from './status/fetch-status.js';
 import { renderStatus } from './status/render-status.js';

@@ -47,11 +47,16 @@ export function isSameButFigures(a: ClusterView, b: ClusterView): boolean {
   );
 }
 
-/** True when a position or a lag of a node differs. */
+/** True when a position, a lag or the free connections of a node differ. */
 export function hasNewFigures(a: ClusterView, b: ClusterView): boolean {
   for (const node of a.nodes.values()) {
     const other = b.nodes.get(node.name);
-    if (node.lsn !== other?.lsn || node.lagBytes !== other.lagBytes || node.lagMs !== other.lagMs) {
+    const isSame =
+      node.lsn === other?.lsn &&
+      node.lagBytes === other.lagBytes &&
+      node.lagMs === other.lagMs &&
+      node.freeConnections === other.freeConnections;
+    if (!isSame) {
       return true;
     }
   }
@@ -122,6 +127,7 @@ function isSameNode(a: NodeView, b: NodeView | undefined): boolean {
     a.noloadbalance === b.noloadbalance &&
     a.weight === b.weight &&
     a.acceptsConnections === b.acceptsConnections &&
+    a.drained === b.drained &&
     isSameTags(a.tags, b.tags)
   );
 }

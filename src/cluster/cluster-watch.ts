@@ -1,5 +1,5 @@
 import type { RoutingConfig, ClusterConfig } from '../config/schema.js';
-import type { ClaimsProvider } from '../dcs/claims.js';
+import type { Claims, ClaimsProvider } from '../dcs/claims.js';
 import type { Logger } from '../log.js';
 import type { ProbeConnect } from '../replication/probe.js';
 import { Prober } from '../replication/prober.js';
@@ -19,7 +19,10 @@ export class ClusterWatch {
   readonly prober: Prober;
   readonly provider: ClaimsProvider;
   readonly ticks: Ticks;
+  /** Hears each new count of a primary's connections, before the view that shows it. */
+  onFreeConnections: ((node: NodeName, free: number) => void) | null = null;
   readonly #cluster: ClusterConfig;
+  #taken: Claims;
 
   constructor(
     cluster: ClusterConfig,
@@ -32,6 +35,7 @@ export class ClusterWatch {
     const { monitor } = cluster;
     this.#cluster = cluster;
     this.provider = provider;
+    this.#taken = provider.claims;
     this.ticks = new Ticks({ capacity: tickCapacity(routing.maxLagMs, monitor.intervalMs), beliefMs: TICK_BELIEF_MS });
     this.store = new ClusterStore(
       { clock, logger, ticks: this.ticks, health: healthOptions(cluster, routing), weights: weightsOf(cluster) },
@@ -47,9 +51,12 @@ export class ClusterWatch {
       timeoutMs: monitor.timeoutMs,
       connectIntervalMs: monitor.connectIntervalMs,
       handler: {
-        onSample: (node, result, tick) => this.store.applySample(node, result, tick),
+        onSample: (node, result, tick) => {
+          if (result.ok && result.freeConnections !== null) this.onFreeConnections?.(node, result.freeConnections);
+          this.store.applySample(node, result, tick);
+        },
         onConnect: (node, result) => this.store.applyConnect(node, result),
-        onRound: () => this.store.sweep(),
+        onRound: () => this.#round(),
       },
     });
     this.store.subscribe(() => {
@@ -75,8 +82,20 @@ export class ClusterWatch {
   }
 
   #takeClaims(): void {
-    this.store.applyClaims(this.provider.claims);
+    this.#taken = this.provider.claims;
+    this.store.applyClaims(this.#taken);
     this.prober.setNodes(this.store.targets());
+  }
+
+  #round(): void {
+    // A confirmation alone is no change that is told of, but it settles what was seen before it.
+    if (this.provider.claims !== this.#taken) {
+      this.#takeClaims();
+    }
+    this.store.sweep();
+    if (this.store.isContested) {
+      this.provider.confirmSoon();
+    }
   }
 }
 

@@ -16,8 +16,8 @@ import type { NodeProof } from './policy.js';
 import { NodeRole } from './view.js';
 
 /**
- * How long the last proof of a node outlives its probes when none of them fails for certain (no slot for the monitor role, and the
- * like). Every backend proves itself again before it gets a write, whatever this says.
+ * How long the last proof of a node outlives its probes while the node has no slot for the monitor role: it lives, and says no more than
+ * that. Every backend proves itself again before it gets a write, whatever this says.
  */
 export const PROOF_AGE_MAX_MS = 30_000;
 
@@ -44,6 +44,7 @@ export class NodeFacts {
   #caughtUpAtMs: number | null;
   #connectFailuresInRow: number;
   #connectTrouble: string | null;
+  #freeConnections: number | null;
 
   constructor(claim: MemberClaim, nowMs: number) {
     this.name = claim.name;
@@ -59,6 +60,7 @@ export class NodeFacts {
     this.#caughtUpAtMs = null;
     this.#connectFailuresInRow = 0;
     this.#connectTrouble = null;
+    this.#freeConnections = null;
   }
 
   /** The newest sample, however old; null before the first. */
@@ -78,6 +80,11 @@ export class NodeFacts {
   /** Why new connections hang or are refused while old ones live; null: they do not. */
   get connectTrouble(): string | null {
     return this.#connectTrouble;
+  }
+
+  /** Of the newest sample that counted them; null: never, or in recovery since. */
+  get freeConnections(): number | null {
+    return this.#freeConnections;
   }
 
   applyResult(result: ProbeResult, ticks: Ticks, nowMs: number, options: HealthOptions): void {
@@ -122,12 +129,15 @@ export class NodeFacts {
     this.#health = healthAfterTime(this.#health, nowMs, options);
   }
 
-  /** What the node has proven, as far as its newest probes leave it standing. */
-  proof(nowMs: number): NodeProof {
+  /**
+   * What the node has proven, as far as its newest probes leave it standing. An answer older than `sampleMaxAgeMs` proves nothing: when
+   * this process stood still, the first thing it knows must not be what was true before.
+   */
+  proof(nowMs: number, sampleMaxAgeMs: number): NodeProof {
     const failure = this.#failure;
+    const isAlive = failure?.kind === 'no_slot' && this.#sample !== null;
     if (failure !== null) {
       const isSure = meaningOf(failure.kind).certainty === 'hard' || failure.kind === 'lost';
-      const isAlive = failure.kind === 'no_slot' && this.#sample !== null;
       if (isSure || (this.#failuresInRow >= SOFT_FAILURES && !isAlive)) {
         return { status: 'none', reason: failure.message };
       }
@@ -135,7 +145,7 @@ export class NodeFacts {
     if (this.#sample === null) {
       return { status: 'pending' };
     }
-    if (nowMs - this.#sample.answeredAtMs > PROOF_AGE_MAX_MS) {
+    if (nowMs - this.#sample.answeredAtMs > (isAlive ? PROOF_AGE_MAX_MS : sampleMaxAgeMs)) {
       return { status: 'none', reason: failure?.message ?? 'no answer lately' };
     }
     return {
@@ -146,8 +156,8 @@ export class NodeFacts {
   }
 
   /** What the node proved itself to be; `unknown` also when it does not belong to this cluster. */
-  role(nowMs: number, systemIdentifier: string | null): NodeRole {
-    const proof = this.proof(nowMs);
+  role(nowMs: number, sampleMaxAgeMs: number, systemIdentifier: string | null): NodeRole {
+    const proof = this.proof(nowMs, sampleMaxAgeMs);
     if (proof.status === 'pending' || proof.status === 'none') {
       return NodeRole.Unknown;
     }
@@ -176,6 +186,11 @@ export class NodeFacts {
     }
     const wasDemoted = previous !== null && !previous.inRecovery && sample.inRecovery;
     this.#sample = sample;
+    if (sample.inRecovery) {
+      this.#freeConnections = null;
+    } else {
+      this.#freeConnections = sample.freeConnections ?? this.#freeConnections;
+    }
     this.#failure = null;
     this.#failuresInRow = 0;
     this.#lag = this.#lagOf(sample, ticks, nowMs);

@@ -1,6 +1,7 @@
 import { DcsState } from '../dcs/claims.js';
 import { assertNever } from '../util/assert-never.js';
 import type { NodeName } from '../util/brand.js';
+import type { Witness } from './witnesses.js';
 
 /** What a node has proven about itself by SQL, as far as its newest probes are believed. */
 export type NodeProof =
@@ -30,12 +31,22 @@ export interface PolicyInput {
   /** The node that was last chosen, also when it was lost since; null: none yet. */
   readonly lastPrimary: NodeName | null;
   readonly proofs: ReadonlyMap<NodeName, NodeProof>;
+  /**
+   * What nodes have shown since a leader key was last read: it speaks against the node that this key names when it tells of a promotion,
+   * since that one began with another key. What had been shown before was known to whoever wrote the key, and is no news.
+   */
+  readonly news: readonly Witness[];
 }
 
 /** Who gets the writes; `reason` is null exactly when somebody does. */
 export type PrimaryChoice =
   | { readonly primary: NodeName; readonly reason: null }
-  | { readonly primary: null; readonly reason: string };
+  | {
+      readonly primary: null;
+      readonly reason: string;
+      /** The node that is named proves itself, and another node's word against it is newer than the key. */
+      readonly isContested: boolean;
+    };
 
 /** A node that has proven all there is to prove. */
 interface Proven {
@@ -46,16 +57,25 @@ interface Proven {
 /**
  * Chooses the node that may get writes, or says why there is none. Doubt never routes a write:
  *
- * | leader key | proof of the node | choice |
+ * | leader key | what the nodes prove | choice |
  * |---|---|---|
- * | names N | out of recovery, right system, timeline not lower than the highest seen | N |
- * | names N | still in recovery, or nothing | none |
- * | names N | another node says it is a primary too | N, never the other |
- * | absent, read just now, not paused | any | none |
- * | absent, paused | the last primary proves itself, nobody else does better | the last primary |
- * | unreadable | the node it named last proves itself, nobody is on a higher timeline | that node |
- * | unreadable | it does not | none: nothing new is believed |
- * | no keys (`nodes`) | one node alone on the highest timeline | that node |
+ * | names N | N is out of recovery, right system, timeline not lower than the highest seen, no news against it | N |
+ * | names N | N is still in recovery, or proves nothing | none |
+ * | names N | another node says it is a primary too, and did so before the key was read | N, never the other |
+ * | names N | since the key was read a node was seen on a later timeline, or another primary on the same one | none |
+ * | absent, not paused | any | none |
+ * | absent, paused | the last primary proves itself, no news against it since the key last named somebody | the last primary |
+ * | absent, paused, nobody was the primary yet | as without keys | that node |
+ * | never read | any | none |
+ * | no keys (`nodes`) | one primary alone on the highest timeline, and nobody follows a later one | that node |
+ *
+ * Whether the key can be read *now* is not a row of its own. A key that could not be read again holds what it held (the loss of the DCS
+ * alone changes nothing that is still true), and a key that was read ten seconds ago may be as old as that: what counts is whether
+ * anything was seen since that tells of a promotion. `failsafe_mode` is no row either: it decides whether Patroni lets the primary be
+ * one without a DCS, and that shows in the primary's own proof.
+ *
+ * Patroni's REST API is not asked. Where the key can be read its answer adds nothing (`/primary` goes by the same lock, from a memory up
+ * to `ttl` old); where it cannot, a frozen or restarting Patroni would take a healthy primary away.
  */
 export function choosePrimary(input: PolicyInput): PrimaryChoice {
   if (input.provider === 'nodes') {
@@ -68,14 +88,7 @@ export function choosePrimary(input: PolicyInput): PrimaryChoice {
     const leader = input.leader === null ? 'its leader' : `its leader ${input.leader}`;
     return none(`this is a standby cluster: ${leader} follows another cluster and takes no writes`);
   }
-  switch (input.dcsState) {
-    case DcsState.Live:
-      return input.leader === null ? chooseWithoutLeader(input) : chooseNamed(input, input.leader);
-    case DcsState.Stale:
-      return input.leader === null ? chooseWithoutLeader(input) : chooseUnrivalled(input, input.leader);
-    default:
-      return assertNever(input.dcsState);
-  }
+  return input.leader === null ? chooseWithoutLeader(input) : chooseNamed(input, input.leader);
 }
 
 function chooseWithoutLeader(input: PolicyInput): PrimaryChoice {
@@ -83,28 +96,37 @@ function chooseWithoutLeader(input: PolicyInput): PrimaryChoice {
     return none('the leader key is gone');
   }
   // In maintenance mode the key may vanish (Patroni is restarted) while PostgreSQL goes on.
-  return input.lastPrimary === null ? chooseByProof(input) : chooseUnrivalled(input, input.lastPrimary);
+  return input.lastPrimary === null ? chooseByProof(input) : chooseNamed(input, input.lastPrimary);
 }
 
-/** The node that somebody we believe names: it needs only its own proof. */
+/** The node that a key names, or named last: it needs its own proof, and that nobody was promoted since. */
 function chooseNamed(input: PolicyInput, name: NodeName): PrimaryChoice {
-  const verdict = prove(input, name, input.systemIdentifier);
-  return typeof verdict === 'string' ? none(verdict) : { primary: name, reason: null };
-}
-
-/** The node that was named once: no other node may look like a later primary. */
-function chooseUnrivalled(input: PolicyInput, name: NodeName): PrimaryChoice {
   const verdict = prove(input, name, input.systemIdentifier);
   if (typeof verdict === 'string') {
     return none(verdict);
   }
-  for (const rival of input.proofs.keys()) {
-    const proven = rival === name ? null : prove(input, rival, input.systemIdentifier);
-    if (proven !== null && typeof proven !== 'string' && proven.timeline >= verdict.timeline) {
-      return none(`${name} and ${rival} both say they are the primary, and no leader key decides`);
+  const word = wordAgainst(input, verdict, input.systemIdentifier);
+  if (word === null) {
+    return { primary: name, reason: null };
+  }
+  const what = word.isPrimary ? 'is a primary' : 'follows a primary';
+  return contested(
+    `${name} says it is the primary, but ${word.node} ${what} on timeline ${word.timeline}, ` +
+      'and no leader key was read since that was seen',
+  );
+}
+
+/** The newest timeline in the news that speaks against this primary; null when none does. */
+function wordAgainst(input: PolicyInput, { name, timeline }: Proven, systemIdentifier: string | null): Witness | null {
+  let found: Witness | null = null;
+  for (const word of input.news) {
+    const isOurs = systemIdentifier === null || word.systemIdentifier === systemIdentifier;
+    const isLater = word.timeline > timeline || (word.timeline === timeline && word.isPrimary);
+    if (word.node !== name && isOurs && isLater && (found === null || word.timeline > found.timeline)) {
+      found = word;
     }
   }
-  return { primary: name, reason: null };
+  return found;
 }
 
 /** Without any claim: the one node on the highest timeline. */
@@ -140,9 +162,16 @@ function chooseByProof(input: PolicyInput): PrimaryChoice {
   if (best === null) {
     return none(trouble ?? 'no node is out of recovery');
   }
-  return rival === null
+  if (rival !== null) {
+    return none(`${best.name} and ${rival.name} both say they are the primary, on the same timeline ${best.timeline}`);
+  }
+  const word = wordAgainst(input, best, expected);
+  // One on the same timeline that is not there any more (two primaries, of which one was stopped) is no reason against the other.
+  return word === null || word.timeline === best.timeline
     ? { primary: best.name, reason: null }
-    : none(`${best.name} and ${rival.name} both say they are the primary, on the same timeline ${best.timeline}`);
+    : contested(
+        `${best.name} says it is the primary, on timeline ${best.timeline}, but ${word.node} was seen on ${word.timeline}`,
+      );
 }
 
 /** The system identifiers that were said, each with the first node that said it. */
@@ -193,5 +222,9 @@ function prove(input: PolicyInput, name: NodeName, systemIdentifier: string | nu
 }
 
 function none(reason: string): PrimaryChoice {
-  return { primary: null, reason };
+  return { primary: null, reason, isContested: false };
+}
+
+function contested(reason: string): PrimaryChoice {
+  return { primary: null, reason, isContested: true };
 }

@@ -9,6 +9,7 @@ import type { Clock } from '../util/clock.js';
 import { ClusterChangeKind, changesBetween, hasNewFigures, isSameButFigures } from './changes.js';
 import type { HealthOptions } from './health.js';
 import { NodeFacts } from './node-facts.js';
+import { Past } from './past.js';
 import { choosePrimary } from './policy.js';
 import type { NodeProof, PrimaryChoice } from './policy.js';
 import { buildView } from './view-builder.js';
@@ -53,15 +54,17 @@ export class ClusterStore {
   readonly #ticks: Ticks;
   readonly #listeners: Set<ViewListener>;
   readonly #nodes: Map<NodeName, NodeFacts>;
+  readonly #past: Past;
   #health: HealthOptions;
   #weights: ReadonlyMap<NodeName, number>;
+  #drained: ReadonlySet<NodeName>;
   #claims: Claims;
   #view: ClusterView;
   /** Of the first primary, where the DCS does not say it. */
   #fixedIdentifier: string | null;
   #claimedIdentifier: string | null;
-  #provenTimeline: number;
   #lastPrimary: NodeName | null;
+  #isContested: boolean;
   #publishedAtMs: number;
   #isPublishing: boolean;
 
@@ -71,13 +74,15 @@ export class ClusterStore {
     this.#ticks = options.ticks;
     this.#listeners = new Set();
     this.#nodes = new Map();
+    this.#past = new Past();
     this.#health = options.health;
     this.#weights = options.weights;
+    this.#drained = new Set();
     this.#claims = claims;
     this.#fixedIdentifier = null;
     this.#claimedIdentifier = null;
-    this.#provenTimeline = 0;
     this.#lastPrimary = null;
+    this.#isContested = false;
     this.#publishedAtMs = options.clock.nowMs();
     this.#isPublishing = false;
     this.#takeClaims();
@@ -87,6 +92,11 @@ export class ClusterStore {
   /** The newest view; a frozen object that is replaced, never changed. */
   get view(): ClusterView {
     return this.#view;
+  }
+
+  /** A node was seen to be promoted since the leader key was last read: nobody gets writes until it is read again. */
+  get isContested(): boolean {
+    return this.#isContested;
   }
 
   /** Whose samples are ticks: the primary, or the leader of a standby cluster, against which its standbys are measured. */
@@ -144,6 +154,9 @@ export class ClusterStore {
     }
     this.#recordTick(name, result, tick);
     facts.applyResult(result, this.#ticks, this.#clock.nowMs(), this.#health);
+    if (result.ok && facts.sample !== null) {
+      this.#past.note(name, facts.sample);
+    }
     this.#refresh();
   }
 
@@ -159,6 +172,7 @@ export class ClusterStore {
       facts.applyTime(nowMs, this.#health);
     }
     this.#forgetDeparted(nowMs);
+    this.#past.prune(this.#nodes);
     this.#refresh();
   }
 
@@ -169,12 +183,18 @@ export class ClusterStore {
     this.#refresh();
   }
 
+  /** The nodes that an operator wants no sessions on, in place of those before. */
+  setDrained(nodes: ReadonlySet<NodeName>): void {
+    this.#drained = nodes;
+    this.#refresh();
+  }
+
   /**
    * The operator's word that what was seen before counts for nothing: after a restore, or after a cluster went back to an older timeline
    * and lost what was written on the newer one. From then on the primary is chosen as if the program had just been started.
    */
   forgetPast(): void {
-    this.#provenTimeline = 0;
+    this.#past.forget();
     this.#lastPrimary = null;
     this.#fixedIdentifier = this.#claimedIdentifier;
     this.#logger.warn({ epoch: this.#view.epoch }, 'the timelines seen so far were forgotten on request');
@@ -182,13 +202,16 @@ export class ClusterStore {
   }
 
   #takeClaims(): void {
-    const { members, provider, systemIdentifier } = this.#claims;
+    const { members, provider, systemIdentifier, leader, confirmedAtMs } = this.#claims;
     const nowMs = this.#clock.nowMs();
+    if (leader !== null) {
+      this.#past.decided(confirmedAtMs);
+    }
     if (systemIdentifier !== null && systemIdentifier !== this.#claimedIdentifier) {
       const known = this.#claimedIdentifier ?? this.#fixedIdentifier;
       if (known !== null && known !== systemIdentifier) {
         // The cluster was made anew under the same name: what the old one was counts for nothing.
-        this.#provenTimeline = 0;
+        this.#past.forget();
         this.#lastPrimary = null;
       }
       this.#claimedIdentifier = systemIdentifier;
@@ -207,6 +230,7 @@ export class ClusterStore {
       if (!members.has(facts.name)) {
         if (provider === 'nodes') {
           this.#nodes.delete(facts.name);
+          this.#past.strike(facts.name);
         } else {
           facts.departedAtMs ??= nowMs;
         }
@@ -252,53 +276,67 @@ export class ClusterStore {
     return this.#claimedIdentifier ?? this.#fixedIdentifier;
   }
 
-  /** What `history` says: the last line tells the timeline that ended, so a primary lives on a later one. */
-  #historyTimeline(): number {
-    const last = this.#claims.history.at(-1);
-    return last === undefined ? 0 : last.timeline + 1;
-  }
-
-  #highestTimeline(): number {
-    return Math.max(this.#provenTimeline, this.#historyTimeline());
-  }
-
   #choose(): PrimaryChoice {
     const nowMs = this.#clock.nowMs();
     const claims = this.#claims;
     const proofs = new Map<NodeName, NodeProof>();
     for (const facts of this.#nodes.values()) {
-      proofs.set(facts.name, facts.proof(nowMs));
+      proofs.set(facts.name, facts.proof(nowMs, this.#health.sampleMaxAgeMs));
     }
+    const identifier = this.#identifier();
+    this.#lookBack(proofs);
     const choice = choosePrimary({
       provider: claims.provider,
       dcsState: claims.state,
       leader: claims.leader?.name ?? null,
       paused: claims.settings.paused,
       standbyCluster: claims.settings.standbyCluster,
-      systemIdentifier: this.#identifier(),
-      highestTimeline: this.#highestTimeline(),
+      systemIdentifier: identifier,
+      highestTimeline: this.#past.highestTimeline(claims.history),
       lastPrimary: this.#lastPrimary,
       proofs,
+      news: this.#past.news(identifier),
     });
+    this.#isContested = choice.primary === null && choice.isContested;
     if (choice.primary !== null) {
       const sample = this.#nodes.get(choice.primary)?.sample;
       this.#lastPrimary = choice.primary;
-      this.#provenTimeline = Math.max(this.#provenTimeline, sample?.timeline ?? 0);
+      this.#past.proved(sample?.timeline ?? 0);
       this.#fixedIdentifier ??= sample?.identity.systemIdentifier ?? null;
     }
     return choice;
   }
 
+  /** Whether the cluster has gone back to an older timeline as a whole. */
+  #lookBack(proofs: ReadonlyMap<NodeName, NodeProof>): void {
+    const { leader, state, settings, history } = this.#claims;
+    const proof = leader === null ? undefined : proofs.get(leader.name);
+    if (leader === null || proof === undefined || state !== DcsState.Live || settings.standbyCluster) {
+      return;
+    }
+    const lostTimeline = this.#past.goBackTo(proof, this.#identifier(), history);
+    if (lostTimeline !== null) {
+      this.#logger.error(
+        { node: leader.name, lostTimeline },
+        'the cluster went back to an older timeline: what was written on the newer one is lost',
+      );
+    }
+  }
+
   #build(choice: PrimaryChoice, epoch: number): ClusterView {
+    const identifier = this.#identifier();
+    const news = this.#past.news(identifier).map(({ timeline }) => timeline);
     return buildView({
       epoch,
       claims: this.#claims,
       nodes: [...this.#nodes.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
       primary: choice.primary,
       noPrimaryReason: choice.reason,
-      systemIdentifier: this.#identifier(),
-      highestTimeline: this.#highestTimeline(),
+      systemIdentifier: identifier,
+      highestTimeline: Math.max(this.#past.highestTimeline(this.#claims.history), ...news),
       weights: this.#weights,
+      drained: this.#drained,
+      sampleMaxAgeMs: this.#health.sampleMaxAgeMs,
       nowMs: this.#clock.nowMs(),
       epochMs: this.#clock.epochMs(),
     });

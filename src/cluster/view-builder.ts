@@ -16,6 +16,9 @@ export interface ViewInput {
   readonly highestTimeline: number;
   /** Weights of the configuration; they win over the tag `weight`. */
   readonly weights: ReadonlyMap<NodeName, number>;
+  readonly drained: ReadonlySet<NodeName>;
+  /** An answer older than this proves nothing. */
+  readonly sampleMaxAgeMs: number;
   readonly nowMs: number;
   readonly epochMs: number;
 }
@@ -55,7 +58,7 @@ function isDue(claims: Claims, epochMs: number): boolean {
 
 function nodeView(input: ViewInput, facts: NodeFacts): NodeView {
   const { claim, sample, lag } = facts;
-  const role = facts.role(input.nowMs, input.systemIdentifier);
+  const role = facts.role(input.nowMs, input.sampleMaxAgeMs, input.systemIdentifier);
   const stranger = strangerReason(input, facts, role);
   const health = stranger === null ? facts.health.health : NodeHealth.Unknown;
   return {
@@ -78,6 +81,8 @@ function nodeView(input: ViewInput, facts: NodeFacts): NodeView {
     tags: claim.tags,
     weight: weightOf(input, facts),
     acceptsConnections: facts.connectTrouble === null,
+    drained: input.drained.has(facts.name),
+    freeConnections: role === NodeRole.Primary ? facts.freeConnections : null,
   };
 }
 
@@ -98,7 +103,7 @@ function strangerReason(input: ViewInput, facts: NodeFacts, role: NodeRole): str
 
 /** What is worth saying about a node whose health is fine; null when nothing is. */
 function reasonBeside(input: ViewInput, facts: NodeFacts, role: NodeRole): string | null {
-  const proof = facts.proof(input.nowMs);
+  const proof = facts.proof(input.nowMs, input.sampleMaxAgeMs);
   if (proof.status === 'none') {
     return proof.reason;
   }
@@ -107,6 +112,9 @@ function reasonBeside(input: ViewInput, facts: NodeFacts, role: NodeRole): strin
   }
   if (facts.connectTrouble !== null) {
     return facts.connectTrouble;
+  }
+  if (input.drained.has(facts.name)) {
+    return 'it is being drained';
   }
   if (facts.departedAtMs !== null) {
     return 'its member key is gone';

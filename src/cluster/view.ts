@@ -52,6 +52,10 @@ export interface NodeView {
    * The node keeps the sessions it has and gets no new ones.
    */
   readonly acceptsConnections: boolean;
+  /** An operator asked that no session comes here any more, and that those which are here leave. */
+  readonly drained: boolean;
+  /** Connections that ordinary roles can still have on a primary, as of its newest count (a few seconds old); null: not known. */
+  readonly freeConnections: number | null;
 }
 
 /** An immutable picture of the cluster. The router reads nothing else. */
@@ -74,6 +78,9 @@ export interface ClusterView {
   readonly noPrimaryReason: string | null;
   readonly nodes: ReadonlyMap<NodeName, NodeView>;
   readonly systemIdentifier: string | null;
-  /** The highest timeline a primary of this cluster was ever seen on. */
+  /**
+   * The highest timeline a primary of this cluster was ever seen on, or is known to be on because others follow it there. A node that is
+   * out of recovery on a lower one has been replaced, whatever a leader key says that was read before.
+   */
   readonly highestTimeline: number;
 }

@@ -3,7 +3,7 @@ import { LOG_LEVELS } from '../log.js';
 import { addressesCollide, formatAddress } from './address.js';
 import { authSchema } from './auth-schema.js';
 import { clusterSchema } from './cluster-schema.js';
-import { type SecretReader, count, duration, flag, listenAddress, size } from './fields.js';
+import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
 import { listenersSchema } from './listener-schema.js';
 import type { Reading } from './reading.js';
 
@@ -130,18 +130,16 @@ const promotionSchema = z
     release_wave: count(1, 100_000)
       .prefault(32)
       .meta({ description: 'Held sessions released to the new primary at one time, oldest first.' }),
-    replay: flag()
-      .prefault(true)
-      .meta({
-        description:
-          'Whether a statement that a stopped node provably did not carry out is sent again to the next one.',
-      }),
-    replay_buffer: size({ min: '1kB', max: '16MB' })
-      .prefault('64kB')
-      .meta({
-        description:
-          'Most bytes of a session that are kept to be sent again; a longer statement gets an error instead.',
-      }),
+    clear_candidate: flag().prefault(true).meta({
+      description:
+        'Whether reads that hold up the promotion of a standby are cancelled there and, where nothing was forwarded, run again elsewhere.',
+    }),
+    replay: flag().prefault(true).meta({
+      description: 'Whether a statement that a stopped node provably did not carry out is sent again to the next one.',
+    }),
+    replay_buffer: size({ min: '1kB', max: '16MB' }).prefault('64kB').meta({
+      description: 'Most bytes of a session that are kept to be sent again; a longer statement gets an error instead.',
+    }),
   })
   .transform((promotion) => ({
     holdTimeoutMs: promotion.hold_timeout,
@@ -149,16 +147,31 @@ const promotionSchema = z
     announceTimeoutMs: promotion.announce_timeout,
     maxHeld: promotion.max_held,
     releaseWave: promotion.release_wave,
+    clearCandidate: promotion.clear_candidate,
     replay: promotion.replay,
     replayBytes: promotion.replay_buffer,
   }));
 
-const adminSchema = z.strictObject({
-  enabled: flag().prefault(true).meta({ description: 'Whether there is an HTTP server for metrics and health.' }),
-  address: listenAddress().prefault('127.0.0.1:9432').meta({
-    description: 'Where it listens. It has no log-in of its own: keep it on the loopback or behind a firewall.',
-  }),
-});
+function adminSchema(read: SecretReader) {
+  return z
+    .strictObject({
+      enabled: flag().prefault(true).meta({ description: 'Whether there is an HTTP server for metrics and health.' }),
+      address: listenAddress().prefault('127.0.0.1:9432').meta({
+        description: 'Where it listens. What it shows needs no log-in: keep it on the loopback or behind a firewall.',
+      }),
+      token: secret().optional().meta({
+        description:
+          'What whoever asks it to do something (drain, forget-past) has to know; needed for that when it does not listen on the loopback.',
+      }),
+      token_file: secretFile(read).optional().meta({ description: 'File that holds the token.' }),
+    })
+    .transform((admin, context) => {
+      if (admin.token !== undefined && admin.token_file !== undefined) {
+        context.addIssue({ code: 'custom', path: ['token_file'], message: 'token is given too: keep one of them' });
+      }
+      return { enabled: admin.enabled, address: admin.address, token: admin.token ?? admin.token_file ?? null };
+    });
+}
 
 const logSchema = z.strictObject({
   level: z.enum(LOG_LEVELS).prefault('info').meta({ description: 'Least weight of a line that is written.' }),
@@ -224,7 +237,9 @@ export function configSchema(files: ConfigFiles) {
       pool: poolSchema.prefault({}).meta({ description: 'Connections of ours to PostgreSQL.' }),
       promotion: promotionSchema.prefault({}).meta({ description: 'How a change of the primary is bridged.' }),
       auth: authSchema(files.readSecret, files.checkFile).prefault({}).meta({ description: 'How clients log in.' }),
-      admin: adminSchema.prefault({}).meta({ description: 'The HTTP server for metrics and health.' }),
+      admin: adminSchema(files.readSecret)
+        .prefault({})
+        .meta({ description: 'The HTTP server for metrics and health.' }),
       log: logSchema.prefault({}).meta({ description: 'JSON lines on standard output.' }),
       limits: limitsSchema.prefault({}).meta({ description: 'Bounds of what clients may cost.' }),
       shutdown: shutdownSchema.prefault({}).meta({ description: 'How the program ends.' }),

@@ -89,7 +89,10 @@ export interface Claims {
   /** `etcd3`: there is a leader key. `nodes`: a fixed list, nobody claims a leader and the probes decide. */
   readonly provider: 'etcd3' | 'nodes';
   readonly state: DcsState;
-  /** Monotonic time of the last read or event that confirmed this picture; null before the first. */
+  /**
+   * Monotonic time at which the last successful read was *asked for*: the picture is at least as new as this. Null before the first. An
+   * event is newer than what it replaces but proves no time: it may have waited on its way, or in a process that stood still.
+   */
   readonly confirmedAtMs: number | null;
   /** Why the state is not live, in one sentence; null when it is. */
   readonly trouble: string | null;
@@ -118,6 +121,8 @@ export interface ClaimsProvider {
    * for ever. `onChange` is called (never inside `start`) after `claims` was replaced by something that differs.
    */
   start(onChange: () => void): void;
+  /** Asks for a read soon, besides the regular ones: something was seen that speaks against the picture. May be called often. */
+  confirmSoon(): void;
   /** Ends the watch and closes every connection. No `onChange` after it. */
   close(): Promise<void>;
 }

@@ -123,6 +123,12 @@ export class Etcd3Claims implements ClaimsProvider {
     this.#runCycle();
   }
 
+  confirmSoon(): void {
+    if (this.#isStarted && this.#closing === null && this.#cycle === null) {
+      this.#schedule(0);
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
     return this.#closing;
@@ -296,7 +302,6 @@ export class Etcd3Claims implements ClaimsProvider {
       this.#revision = last;
     }
     this.#lineage.advance({ ...header, revision: last });
-    this.#confirmedAtMs = this.#clock.nowMs();
     this.#publish();
   }
 

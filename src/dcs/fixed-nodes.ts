@@ -67,6 +67,9 @@ export class FixedNodesClaims implements ClaimsProvider {
     });
   }
 
+  /** There is nothing to read again. */
+  confirmSoon(): void {}
+
   close(): Promise<void> {
     this.#isClosed = true;
     this.#onChange = null;

@@ -10,8 +10,10 @@ import type { NodeName } from '../util/brand.js';
 import type { Clock, ClockTimer } from '../util/clock.js';
 import type { Drain } from './drain.js';
 import type { HoldQueue } from './hold-queue.js';
-import { initialPromotion, Phase, ReleaseOutcome, stepPromotion } from './promotion.js';
-import type { PromotionAction, PromotionState } from './promotion.js';
+import { DrainOrders } from './drain-orders.js';
+import { PromotionRecorder } from './promotion-recorder.js';
+import { admitsOf, initialPromotion, ReleaseOutcome, stepPromotion } from './promotion.js';
+import type { Phase, PromotionAction, PromotionState } from './promotion.js';
 
 /** How often the machine looks at the clock: for announcements that become due or are given up. */
 const LOOK_INTERVAL_MS = 100;
@@ -33,10 +35,14 @@ export interface ConductorParts {
   readonly drain: Drain;
   readonly hurrier: Hurrier;
   readonly announceTimeoutMs: () => number;
+  /** Takes these standbys out of every choice, in place of those before. */
+  readonly setDrained: (standbys: ReadonlySet<NodeName>) => void;
 }
 
 /** Carries out what the promotion machine says: holds, releases, and lets sessions leave nodes that changed their role. */
 export class Conductor implements PrimaryGate {
+  readonly drains: DrainOrders;
+  readonly records: PromotionRecorder;
   readonly #parts: ConductorParts;
   #state: PromotionState;
   #view: ClusterView | null = null;
@@ -51,6 +57,19 @@ export class Conductor implements PrimaryGate {
     this.#parts = parts;
     this.#state = initialPromotion(parts.clock.nowMs());
     this.#changedAtMs = parts.clock.nowMs();
+    const { clock, logger, counters, registry, pool } = parts;
+    this.records = new PromotionRecorder(clock, logger, counters, parts.primaryHold);
+    this.drains = new DrainOrders({
+      clock,
+      logger,
+      counters,
+      registry,
+      pool,
+      view: () => this.#view,
+      keepMs: parts.announceTimeoutMs,
+      onChange: () => this.#onDrains(),
+      onStandby: (node) => this.records.drainOf(node),
+    });
   }
 
   get phase(): Phase {
@@ -62,7 +81,7 @@ export class Conductor implements PrimaryGate {
   }
 
   get admits(): Admits {
-    return this.#state.phase === Phase.Stable ? Admits.All : Admits.None;
+    return admitsOf(this.#state);
   }
 
   get isOpen(): boolean {
@@ -85,6 +104,7 @@ export class Conductor implements PrimaryGate {
   start(): void {
     this.#timer = this.#parts.clock.setTimer(LOOK_INTERVAL_MS, () => {
       this.#look();
+      this.records.look();
       this.start();
     });
   }
@@ -92,6 +112,7 @@ export class Conductor implements PrimaryGate {
   close(): void {
     if (this.#timer !== null) this.#parts.clock.clearTimer(this.#timer);
     this.#timer = null;
+    this.drains.close();
   }
 
   /** A new picture of the cluster was published. */
@@ -107,6 +128,11 @@ export class Conductor implements PrimaryGate {
     standbyHold.open();
   }
 
+  #onDrains(): void {
+    this.#parts.setDrained(this.drains.standbys);
+    this.#look();
+  }
+
   #look(): void {
     const view = this.#view;
     if (view === null) return;
@@ -118,8 +144,10 @@ export class Conductor implements PrimaryGate {
       primary: view.primary,
       leader: view.leader?.name ?? null,
       switchover: view.switchover,
+      drain: this.drains.claimOf(view.primary),
       announceTimeoutMs: announceTimeoutMs(),
     });
+    if (step.actions.length > 0) this.records.follow(before, step, view.highestTimeline);
     this.#state = step.state;
     for (const action of step.actions) this.#act(action, before);
   }
@@ -132,9 +160,12 @@ export class Conductor implements PrimaryGate {
         this.#changedAtMs = clock.nowMs();
         primaryHold.shut();
         registry.reconsider();
+        // After a complete stop, those whose unit may start again are let go; the others come back.
+        if (this.admits === Admits.Repeatable && admitsOf(before) === Admits.None) primaryHold.open();
         logger.info(
           {
             phase: this.#state.phase,
+            admits: this.admits,
             primary: before.primary,
             candidate: this.#state.candidate,
             reason: action.reason,

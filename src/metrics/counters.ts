@@ -104,6 +104,8 @@ export class Counters {
   backendsReused = 0;
   /** Cancel requests, by outcome (`forwarded`, `held`, `idle`, `unknown_key`, `failed`). */
   readonly cancels = new LabelledCounter<string>();
+  /** Sessions taken off a candidate because they held its promotion up. */
+  evictions = 0;
   leaderChanges = 0;
   drains = 0;
   /** Readings of the configuration while the program runs, by outcome (`applied`, `refused`). */

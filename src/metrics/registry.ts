@@ -121,7 +121,14 @@ export class MetricsRegistry {
 
   histogram(name: string, help: string, source: DurationHistogram): void {
     this.#describe('histogram', name, help, []);
-    this.#registry.registerMetric(new HistogramView(PREFIX + name, help, source));
+    this.#registry.registerMetric(new HistogramView(PREFIX + name, help, [{ labels: {}, source }]));
+  }
+
+  /** A histogram split by one label with a closed set of values. */
+  histograms(name: string, help: string, label: string, sources: ReadonlyMap<string, DurationHistogram>): void {
+    this.#describe('histogram', name, help, [label]);
+    const split = [...sources].map(([value, source]) => ({ labels: { [label]: value }, source }));
+    this.#registry.registerMetric(new HistogramView(PREFIX + name, help, split));
   }
 
   #describe(type: MetricDescription['type'], name: string, help: string, labels: readonly string[]): void {
@@ -131,32 +138,39 @@ export class MetricsRegistry {
 
 type HistogramAnswer = Awaited<ReturnType<Histogram['get']>>;
 
+interface HistogramSource {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly source: DurationHistogram;
+}
+
 /** Shows a histogram that is kept elsewhere: prom-client's own cannot be set, only added to. */
 class HistogramView extends Histogram {
-  readonly #source: DurationHistogram;
+  readonly #sources: readonly HistogramSource[];
   readonly #name: string;
   readonly #help: string;
 
-  constructor(name: string, help: string, source: DurationHistogram) {
-    super({ name, help, registers: [], buckets: [...source.boundsS] });
-    this.#source = source;
+  constructor(name: string, help: string, sources: readonly HistogramSource[]) {
+    super({ name, help, registers: [], buckets: [...(sources[0]?.source.boundsS ?? [])] });
+    this.#sources = sources;
     this.#name = name;
     this.#help = help;
   }
 
   override async get(): Promise<HistogramAnswer> {
-    const { boundsS, counts, sumS } = this.#source;
     const values: HistogramAnswer['values'] = [];
-    const add = (suffix: string, labels: Record<string, string | number>, value: number): void => {
-      values.push({ labels, value, metricName: `${this.#name}_${suffix}` });
-    };
-    let sum = 0;
-    for (const [index, count] of counts.entries()) {
-      sum += count;
-      add('bucket', { le: boundsS[index] ?? '+Inf' }, sum);
+    for (const { labels, source } of this.#sources) {
+      const { boundsS, counts, sumS } = source;
+      const add = (suffix: string, more: Record<string, string | number>, value: number): void => {
+        values.push({ labels: { ...more, ...labels }, value, metricName: `${this.#name}_${suffix}` });
+      };
+      let sum = 0;
+      for (const [index, count] of counts.entries()) {
+        sum += count;
+        add('bucket', { le: boundsS[index] ?? '+Inf' }, sum);
+      }
+      add('sum', {}, sumS);
+      add('count', {}, sum);
     }
-    add('sum', {}, sumS);
-    add('count', {}, sum);
     // The declarations have an enum here, the program has the word.
     const type = 'histogram' as unknown as HistogramAnswer['type'];
     return { name: this.#name, help: this.#help, type, aggregator: 'sum', collect: () => {}, values };

@@ -43,6 +43,20 @@ export function readyForQuery(status: TransactionStatus): Buffer {
   return message(BackendType.ReadyForQuery, Buffer.from([status]));
 }
 
+export function commandComplete(tag: string): Buffer {
+  return message(BackendType.CommandComplete, cString(tag));
+}
+
+/** A message without a body: ParseComplete, BindComplete, CloseComplete, NoData. */
+export function emptyMessage(type: number): Buffer {
+  return message(type, Buffer.alloc(0));
+}
+
+/** ParameterDescription of a statement without parameters. */
+export function noParameters(): Buffer {
+  return message(BackendType.ParameterDescription, Buffer.alloc(2));
+}
+
 /** `newest` is the newest protocol version that we speak, as a whole number such as 196610. */
 export function negotiateProtocolVersion(newest: number, unsupportedOptions: readonly string[]): Buffer {
   return message(

@@ -9,6 +9,8 @@ export interface ErrorFields {
   readonly message: string;
   readonly detail: string | null;
   readonly hint: string | null;
+  /** The function of the server that reported it; unlike the message it is in no language. */
+  readonly routine: string;
 }
 
 /** Decodes `buffer[start, end)`, which is borrowed. Missing fields are empty; never throws. */
@@ -27,6 +29,7 @@ export function decodeErrorFields(buffer: Buffer, start: number, end: number): E
     message: found.get('M') ?? '',
     detail: found.get('D') ?? null,
     hint: found.get('H') ?? null,
+    routine: found.get('R') ?? '',
   };
 }
 

@@ -98,6 +98,11 @@ export class FrameScanner {
     return this.#bodyLeft > 0 && this.#bodyVerdict !== Verdict.Drop;
   }
 
+  /** A frame is being passed on or left out whose end has not come. */
+  get isInsideFrame(): boolean {
+    return this.#bodyLeft > 0;
+  }
+
   /** True when nothing is kept and no frame is half read. */
   get isAtRest(): boolean {
     return this.#bodyLeft === 0 && this.#carryBytes === 0;
@@ -125,6 +130,18 @@ export class FrameScanner {
     if (!this.#stopped || this.#closed) return;
     this.#stopped = false;
     if (this.#carryBytes > 0) this.#scan(this.#takeCarry());
+  }
+
+  /**
+   * Puts whole frames in front of what is unread, and stops: they are read at `resume`. Only where no frame is half passed on. Not to be
+   * called from inside a handler.
+   */
+  unread(frames: Buffer): void {
+    if (this.#closed) return;
+    this.#stopped = true;
+    if (frames.length === 0) return;
+    this.#carry.unshift(frames);
+    this.#carryBytes += frames.length;
   }
 
   /** Takes no more input; what was kept is forgotten. Allowed from inside a handler. */

@@ -1,6 +1,8 @@
 import type { Backend } from '../backend/backend.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
+import type { TransactionStatus } from '../protocol/codes.js';
 import type { AbandonedRequests } from '../protocol/request-tracker.js';
+import type { LostWords } from './lost-transaction.js';
 
 /** Whether a unit may go to the attached backend. */
 export const Admission = {
@@ -10,6 +12,20 @@ export const Admission = {
 } as const;
 export type Admission = (typeof Admission)[keyof typeof Admission];
 
+/** Whether, and how, a text ends the transaction that it runs in. */
+export const TransactionEnd = {
+  /** COMMIT, END and nothing else. */
+  Commit: 'commit',
+  /** ROLLBACK, ABORT and nothing else. */
+  Rollback: 'rollback',
+  /** One of them, AND CHAIN. */
+  Chained: 'chained',
+  /** A string of several statements that begins with one of them. */
+  CommitFirst: 'commit_first',
+  RollbackFirst: 'rollback_first',
+} as const;
+export type TransactionEnd = (typeof TransactionEnd)[keyof typeof TransactionEnd];
+
 /** How a backend was lost. */
 export interface Loss {
   /** Detached and being destroyed; the pool still counts it. */
@@ -18,12 +34,14 @@ export interface Loss {
   readonly farewell: ErrorFields | null;
   readonly error: Error | null;
   readonly owed: AbandonedRequests;
+  /** Nothing of the answer to the oldest unit is on its way to the client, and every unit is kept: `replayUnits` can be called. */
+  readonly canReplay: boolean;
   /** Part of a message has reached the client: the stream cannot be mended. */
   readonly isStreamBroken: boolean;
   /** A unit had been sent at least in part and its ReadyForQuery had not come. */
   readonly isUnitCut: boolean;
-  /** The last ReadyForQuery said that a transaction was open. */
-  readonly wasInTransaction: boolean;
+  /** Of the last ReadyForQuery. */
+  readonly status: TransactionStatus;
 }
 
 /** The decisions that a relay asks for. All calls are synchronous and may not call back into `resume`. */
@@ -60,6 +78,25 @@ export interface RelayOwner {
   onReplayDone(): void;
   /** The backend is gone and detached. */
   onBackendLost(loss: Loss): void;
+  /** Whether the answer to the oldest unit is to be kept back until it is complete, because it may have to be taken back. */
+  mayTakeBack(): boolean;
+
+  /**
+   * The plan of a prepared statement does not fit any more, and nothing of the unit has been said: messages that prepare it again, so
+   * that the unit can be run once more; null where the client must know.
+   */
+  onStalePlan(): Replay | null;
+  /** The unit that failed so has ended, and its frames are read again. */
+  onUnitTakenBack(): void;
+
+  /** How this Query or Parse (by its text) or Bind (by its statement) ends a transaction; null: it does not, or cannot be read. */
+  transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null;
+  /** A statement was refused in place of a node. */
+  onCommandFailed(): void;
+  /** A unit was answered in place of a node. */
+  onSubstituteEnd(): void;
+  /** The next unit rolls a lost transaction back and goes on in the same string: its backend must be in a transaction when it comes. */
+  onTransactionReopened(): void;
 }
 
 /** Messages of our own to be sent to a backend before anything of the client. */
@@ -83,6 +120,8 @@ export interface Relay {
   readonly isQuiet: boolean;
   /** The client is left unread after `Admission.Wait`. */
   readonly isWaiting: boolean;
+  /** The client is in a transaction that ended with its node, and has not ended it yet. */
+  readonly isTransactionLost: boolean;
 
   /** Binds a backend that is at a boundary. */
   attach(backend: Backend, replay: Replay | null): void;
@@ -94,8 +133,17 @@ export interface Relay {
   resume(): void;
   /** Answers the waiting unit with `error` (a whole ErrorResponse) and ReadyForQuery, and goes on. */
   rejectUnit(error: Buffer): void;
-  /** Answers the units cut by a loss with `error`, so that the client can go on. */
+  /** Puts the units cut by a loss back to where they are read from; they are admitted again after `resume`. */
+  replayUnits(): void;
+  /**
+   * Answers the oldest of the units cut by a loss with `error` and `status`, and puts the others back as `replayUnits` does. Where these
+   * are not kept, they are answered like the first.
+   */
+  failFirstUnit(error: Buffer, owed: AbandonedRequests, status: TransactionStatus): void;
+  /** Answers all units cut by a loss with `error`; no transaction is open behind them. */
   failUnits(error: Buffer, owed: AbandonedRequests): void;
+  /** The client's transaction is gone: its units are answered in the node's place until it ends it. */
+  loseTransaction(words: LostWords): void;
   /** Says whole messages to the client; only where no message is half sent. */
   say(messages: Buffer): void;
   /** Says the last words, if any, and closes the client in order. */

@@ -3,12 +3,15 @@ import { Frontend, TransactionStatus } from '../protocol/codes.js';
 import type { AbandonedRequests } from '../protocol/request-tracker.js';
 
 const idleReady = readyForQuery(TransactionStatus.Idle);
+const failedReady = readyForQuery(TransactionStatus.Failed);
 
 /** Answers units in a node's place, so that their client gets as many ReadyForQuery as it waits for. */
 export class SubstituteAnswers {
   readonly #say: (messages: Buffer) => void;
   /** The unit was answered with an error: what follows is left out until its Sync. */
   #skippingToSync = false;
+  /** What the client is told at that Sync. */
+  #skippedReady = idleReady;
   /** The error that answers the unit that is read next. */
   #rejection: Buffer | null = null;
 
@@ -45,7 +48,8 @@ export class SubstituteAnswers {
   skip(type: number): void {
     if (type !== Frontend.Sync) return;
     this.#skippingToSync = false;
-    this.ready();
+    this.#say(this.#skippedReady);
+    this.#skippedReady = idleReady;
   }
 
   /** Answers a Sync that ends nothing. */
@@ -54,15 +58,17 @@ export class SubstituteAnswers {
   }
 
   /** Answers everything that a lost backend still owed. `isUnitOpen`: messages were sent whose Sync has not come yet. */
-  fail(error: Buffer, owed: AbandonedRequests, isUnitOpen: boolean): void {
+  fail(error: Buffer, owed: AbandonedRequests, isUnitOpen: boolean, status: TransactionStatus): void {
+    const ready = status === TransactionStatus.Idle ? idleReady : failedReady;
     const answers: Buffer[] = [];
     for (let i = 0; i < owed.readies; i += 1) {
       if (i > 0 || !owed.isErrorSent) answers.push(error);
-      answers.push(idleReady);
+      answers.push(ready);
     }
     if (owed.openUnit || isUnitOpen) {
       if (!(owed.isErrorSent && owed.readies === 0)) answers.push(error);
       this.#skippingToSync = true;
+      this.#skippedReady = ready;
     }
     if (answers.length > 0) this.#say(Buffer.concat(answers));
   }

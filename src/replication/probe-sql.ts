@@ -46,6 +46,27 @@ export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END
  FROM pg_catalog.pg_stat_get_wal_receiver() AS w`;
 
+/**
+ * {@link SAMPLE_SQL} with one more column: how many connections a primary still has for ordinary roles (`max_connections` less what is
+ * reserved and what is taken). Costs as much as there are backends, so it is asked now and then. The slots of autovacuum, of background
+ * workers and, since PostgreSQL 12, of WAL senders are not among `max_connections` (documentation, "max_wal_senders"; release notes of
+ * 12). A role without `pg_read_all_stats` does not see what kind of backend another one is: there everything with a role and a database
+ * counts, parallel workers too, so that it errs on the safe side.
+ */
+export const SAMPLE_AND_COUNT_SQL = SAMPLE_SQL.replace(
+  ' FROM pg_catalog.pg_stat_get_wal_receiver() AS w',
+  `,
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.current_setting('max_connections')::pg_catalog.int4
+ OPERATOR(pg_catalog.-) pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+ OPERATOR(pg_catalog.-) COALESCE(pg_catalog.current_setting('reserved_connections', true)::pg_catalog.int4, 0)
+ OPERATOR(pg_catalog.-) (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_get_activity(NULL) AS a
+ CROSS JOIN (SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 120000) AS v (is_old)
+ WHERE CASE WHEN a.backend_type IS NULL THEN a.usesysid IS NOT NULL AND (a.datid IS NOT NULL OR v.is_old)
+ ELSE a.backend_type OPERATOR(pg_catalog.=) 'client backend'
+ OR (v.is_old AND a.backend_type OPERATOR(pg_catalog.=) 'walsender') END) END
+ FROM pg_catalog.pg_stat_get_wal_receiver() AS w`,
+);
+
 /** What a connection proved about its node once and for all. */
 export interface NodeIdentity {
   /** `server_version_num`, for example 150018. */
@@ -73,6 +94,8 @@ export interface SampleFields {
   /** True while a WAL receiver streams; null: the role may not see it. False on a primary. */
   readonly streaming: boolean | null;
   readonly replayPaused: boolean;
+  /** Connections that ordinary roles can still have; null on a standby, and where it was not asked. Below 0: what is reserved is used. */
+  readonly freeConnections: number | null;
 }
 
 const IDENTITY_COLUMNS = 5;
@@ -96,9 +119,9 @@ export function decodeIdentity(rows: ProbeRows, answeredAtMs: number): NodeIdent
   };
 }
 
-/** Reads the answer to {@link SAMPLE_SQL}. Throws ProbeProtocolError. */
-export function decodeSample(rows: ProbeRows): SampleFields {
-  const row = onlyRow(rows, SAMPLE_COLUMNS);
+/** Reads the answer to {@link SAMPLE_SQL}, or with `isCounted` to {@link SAMPLE_AND_COUNT_SQL}. Throws ProbeProtocolError. */
+export function decodeSample(rows: ProbeRows, isCounted = false): SampleFields {
+  const row = onlyRow(rows, SAMPLE_COLUMNS + (isCounted ? 1 : 0));
   const inRecovery = truth(row[0]);
   if (!inRecovery) {
     return {
@@ -109,6 +132,7 @@ export function decodeSample(rows: ProbeRows): SampleFields {
       timeline: typeof row[2] === 'string' ? timelineOfWalFile(row[2]) : null,
       streaming: false,
       replayPaused: false,
+      freeConnections: signedNumber(row[10]),
     };
   }
   const hasReceiver = typeof row[5] === 'string';
@@ -121,6 +145,7 @@ export function decodeSample(rows: ProbeRows): SampleFields {
     timeline: wholeNumber(row[7]) ?? wholeNumber(row[8]),
     streaming: hasReceiver && status === null ? null : status === 'streaming',
     replayPaused: row[9] === 't',
+    freeConnections: null,
   };
 }
 
@@ -152,4 +177,8 @@ function position(text: string | null | undefined): Lsn | null {
 
 function wholeNumber(text: string | null | undefined): number | null {
   return typeof text === 'string' && /^\d{1,10}$/.test(text) ? Number(text) : null;
+}
+
+function signedNumber(text: string | null | undefined): number | null {
+  return typeof text === 'string' && /^-?\d{1,10}$/.test(text) ? Number(text) : null;
 }

@@ -1,7 +1,14 @@
 import type { Clock } from '../util/clock.js';
 import { FailureKind, ProbeProtocolError, ProbeTimeout, classifyFailure } from './probe-failure.js';
 import type { ProbeFailure } from './probe-failure.js';
-import { IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL, SAMPLE_SQL, decodeIdentity, decodeSample } from './probe-sql.js';
+import {
+  IDENTITY_SQL,
+  IDENTITY_WITHOUT_CONTROL_SQL,
+  SAMPLE_AND_COUNT_SQL,
+  SAMPLE_SQL,
+  decodeIdentity,
+  decodeSample,
+} from './probe-sql.js';
 import type { NodeIdentity, ProbeRows, SampleFields } from './probe-sql.js';
 
 /**
@@ -50,9 +57,15 @@ export interface NodeProbeOptions {
 interface Opened {
   readonly connection: ProbeConnection;
   readonly identity: NodeIdentity;
+  /** False: the role may not ask who is connected. */
+  mayCount: boolean;
 }
 
 const MISSING_CONTROL_SQL_STATE = '42501';
+/** "Syntax Error or Access Rule Violation": the statement is refused, and the connection lives. */
+const REFUSED_STATEMENT_CLASS = '42';
+/** Between two counts of the connections of a primary. */
+export const COUNT_INTERVAL_MS = 2_000;
 
 /** The probe of one node: one connection, one question at a time. Nothing it does throws or rejects. */
 export class NodeProbe {
@@ -60,16 +73,24 @@ export class NodeProbe {
   readonly #options: NodeProbeOptions;
   #opened: Opened | null;
   #sampling: Promise<ProbeResult> | null;
+  /** A question that is no sample. */
+  #asking: Promise<unknown> | null;
   #connecting: Promise<ConnectResult> | null;
   #isClosed: boolean;
+  /** What the newest sample said; null before the first. */
+  #wasInRecovery: boolean | null;
+  #countedAtMs: number;
 
   constructor(target: ProbeTarget, options: NodeProbeOptions) {
     this.target = target;
     this.#options = options;
     this.#opened = null;
     this.#sampling = null;
+    this.#asking = null;
     this.#connecting = null;
     this.#isClosed = false;
+    this.#wasInRecovery = null;
+    this.#countedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** True while a sample is under way. */
@@ -89,16 +110,47 @@ export class NodeProbe {
 
   /**
    * Takes one sample, on the connection at hand or a new one. `onSend` is called right before the question is sent, once more if it has
-   * to be sent again. While a sample is under way its answer is given, and `onSend` is not called.
+   * to be sent again. While a sample is under way its answer is given, and `onSend` is not called. A primary's connections are counted
+   * with it now and then, and with `isHurried` by the very sample that first says that the node is out of recovery.
    */
-  sample(onSend: () => void): Promise<ProbeResult> {
+  sample(onSend: () => void, isHurried = false): Promise<ProbeResult> {
     if (this.#sampling === null) {
-      const sampling = this.#sample(onSend).finally(() => {
+      const sampling = this.#sample(onSend, isHurried).finally(() => {
         this.#sampling = null;
       });
       this.#sampling = sampling;
     }
     return this.#sampling;
+  }
+
+  /**
+   * Asks a question of another kind over the connection of the samples, between two of them. Fails with the node's error, when there is
+   * no connection, and after the time limit of a sample; then the connection is given up.
+   */
+  async ask(sql: string): Promise<ProbeRows> {
+    while (this.#sampling !== null || this.#asking !== null) {
+      await (this.#sampling ?? this.#asking);
+    }
+    const opened = this.#opened;
+    if (opened === null || opened.connection.closed) {
+      throw new ProbeProtocolError('there is no connection to ask on');
+    }
+    const { clock, timeoutMs } = this.#options;
+    const answer = this.#within(opened.connection.query(sql), clock.nowMs() + timeoutMs, 'a question');
+    this.#asking = answer.then(
+      () => {},
+      () => {},
+    );
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof ProbeTimeout && this.#opened === opened) {
+        this.#drop();
+      }
+      throw error;
+    } finally {
+      this.#asking = null;
+    }
   }
 
   /** Tries to get a new connection, and closes it again. One at a time. */
@@ -118,7 +170,7 @@ export class NodeProbe {
     this.#drop();
   }
 
-  async #sample(onSend: () => void): Promise<ProbeResult> {
+  async #sample(onSend: () => void, isHurried: boolean): Promise<ProbeResult> {
     const { clock, timeoutMs } = this.#options;
     const deadlineMs = clock.nowMs() + timeoutMs;
     // An old connection that breaks proves nothing until a new one fails as well.
@@ -126,12 +178,12 @@ export class NodeProbe {
     for (;;) {
       let phase: ProbeFailure['phase'] = 'connect';
       try {
-        const { connection, identity } = await this.#open(deadlineMs);
+        const opened = await this.#open(deadlineMs);
         phase = 'query';
-        onSend();
-        const sentAtMs = clock.nowMs();
-        const rows = await this.#within(connection.query(SAMPLE_SQL), deadlineMs, 'the sample');
-        return sampleOf(decodeSample(rows), identity, sentAtMs, clock.nowMs());
+        if (this.#asking !== null) {
+          await this.#within(this.#asking, deadlineMs, 'the question before the sample');
+        }
+        return await this.#ask(opened, onSend, deadlineMs, isHurried);
       } catch (error) {
         this.#drop();
         const failure: ProbeFailure = { ok: false, ...classifyFailure(error), atMs: clock.nowMs(), phase };
@@ -141,6 +193,41 @@ export class NodeProbe {
         mayReconnect = false;
       }
     }
+  }
+
+  async #ask(opened: Opened, onSend: () => void, deadlineMs: number, isHurried: boolean): Promise<ProbeSample> {
+    const { clock } = this.#options;
+    const { connection, identity } = opened;
+    const isCounted = opened.mayCount && this.#isCountDue(isHurried);
+    onSend();
+    const sentAtMs = clock.nowMs();
+    let rows: ProbeRows;
+    try {
+      rows = await this.#within(
+        connection.query(isCounted ? SAMPLE_AND_COUNT_SQL : SAMPLE_SQL),
+        deadlineMs,
+        'the sample',
+      );
+    } catch (error) {
+      if (!isCounted || connection.closed || sqlStateOf(error)?.startsWith(REFUSED_STATEMENT_CLASS) !== true) {
+        throw error;
+      }
+      opened.mayCount = false;
+      return this.#ask(opened, onSend, deadlineMs, isHurried);
+    }
+    const fields = decodeSample(rows, isCounted);
+    this.#wasInRecovery = fields.inRecovery;
+    if (isCounted && !fields.inRecovery) {
+      this.#countedAtMs = sentAtMs;
+    }
+    return sampleOf(fields, identity, sentAtMs, clock.nowMs());
+  }
+
+  /** In recovery there is nothing to count; but whoever waits for the end of it wants to know at once how much room there is. */
+  #isCountDue(isHurried: boolean): boolean {
+    return this.#wasInRecovery === false
+      ? this.#options.clock.nowMs() - this.#countedAtMs >= COUNT_INTERVAL_MS
+      : isHurried;
   }
 
   async #open(deadlineMs: number): Promise<Opened> {
@@ -155,7 +242,7 @@ export class NodeProbe {
       if (this.#isClosed) {
         throw new ProbeProtocolError('the probe was closed');
       }
-      this.#opened = { connection, identity };
+      this.#opened = { connection, identity, mayCount: true };
       return this.#opened;
     } catch (error) {
       connection.close();

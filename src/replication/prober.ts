@@ -4,6 +4,7 @@ import type { Clock, ClockTimer } from '../util/clock.js';
 import { messageOf } from '../errors.js';
 import { NodeProbe } from './probe.js';
 import type { ConnectResult, ProbeConnect, ProbeResult, ProbeTarget } from './probe.js';
+import type { ProbeRows } from './probe-sql.js';
 import type { Ticks } from './ticks.js';
 
 /** Where the results go. Called from the event loop, never from inside a method of the prober. */
@@ -154,6 +155,12 @@ export class Prober {
     return entry === undefined || !this.#isRunning ? null : this.#sample(entry);
   }
 
+  /** Asks a node something else, over the connection of its samples; see `NodeProbe.ask`. Null when it is not probed. */
+  async ask(name: NodeName, sql: string): Promise<ProbeRows | null> {
+    const entry = this.#entries.get(name);
+    return entry === undefined || !this.#isRunning ? null : entry.probe.ask(sql);
+  }
+
   /** Asks for a round (and so a tick) soon: rounds stay `promotionIntervalMs` apart however often this is called. */
   earlyRound(): void {
     if (this.#isRunning) {
@@ -247,7 +254,7 @@ export class Prober {
     let tick: number | null = null;
     const result = await entry.probe.sample(() => {
       tick = this.#source === entry.name ? ticks.send() : null;
-    });
+    }, this.#hurried.has(entry.name));
     if (!isShared && this.#isCurrent(entry)) {
       this.#tell(() => this.#options.handler.onSample(entry.name, result, tick));
     }

@@ -26,6 +26,8 @@ export const RefusalReason = {
   HoldsLeaderKey: 'holds_leader_key',
   /** It is to be promoted soon. */
   SwitchoverCandidate: 'switchover_candidate',
+  /** An operator wants it empty. */
+  Drained: 'drained',
   Noloadbalance: 'noloadbalance',
   WeightZero: 'weight_zero',
   TagMismatch: 'tag_mismatch',
@@ -78,6 +80,9 @@ function refusalOf(view: ClusterView, node: NodeView, requirement: StandbyRequir
   const byState = refusalByState(view, node);
   if (byState !== null) {
     return byState;
+  }
+  if (node.drained) {
+    return RefusalReason.Drained;
   }
   if (node.noloadbalance) {
     return RefusalReason.Noloadbalance;

@@ -159,16 +159,16 @@ function fromRefused(
     case RefusalReason.Unreachable:
       // Death and a change of role end what is there.
       return newcomer(view, intent, facts, eligibility, RouteReason.Balanced);
+    case RefusalReason.Drained:
+      return newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
     case RefusalReason.ConnectionsHang:
       return stays;
     case RefusalReason.Lagging:
     case RefusalReason.HealthUnknown:
       return isFixed ? stays : newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
     case RefusalReason.HoldsLeaderKey:
-      // Reads hold a promotion up, and its end would end them.
-      return isFixed
-        ? (balanced(view, facts, eligibility, RouteReason.MovesAway) ?? stays)
-        : newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
+      // Reads hold a promotion up, and its end would end them: not one more begins there, whatever the fallback says to do instead.
+      return newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
     case RefusalReason.SwitchoverCandidate:
       return balanced(view, facts, eligibility, RouteReason.MovesAway) ?? stays;
     case RefusalReason.Noloadbalance:

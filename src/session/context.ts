@@ -3,6 +3,7 @@ import type { ClusterView } from '../cluster/view.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
 import type { RouteIntent } from '../routing/router.js';
+import type { SqlAnalyzer } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
 import type { Clock } from '../util/clock.js';
 import type { Greetings } from './greetings.js';
@@ -17,7 +18,7 @@ export interface SessionLimits {
   readonly holdTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly rebalance: 'off' | 'stale';
-  readonly replay: boolean;
+  /** Most bytes of units that are kept to be sent again; 0: none are. */
   readonly replayBytes: number;
 }
 
@@ -49,6 +50,8 @@ export interface SessionContext {
   readonly pool: Pool;
   readonly registry: SessionRegistry;
   readonly greetings: Greetings;
+  /** Set once, before there are sessions. */
+  analyzer: SqlAnalyzer;
   readonly gate: PrimaryGate;
   readonly primaryHold: Hold;
   readonly standbyHold: Hold;

@@ -2,76 +2,209 @@ import { NodeError } from '../backend/node-error.js';
 import { SwitchyardError } from '../errors.js';
 import { errorResponse } from '../protocol/backend-messages.js';
 import type { ErrorText } from '../protocol/backend-messages.js';
+import { TransactionStatus } from '../protocol/codes.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import type { LostWords } from '../relay/lost-transaction.js';
 import type { Loss } from '../relay/relay.js';
-import { describePin, PinReason } from '../sql/pin-reason.js';
+import { canRunAgain, Repeat } from '../sql/analysis.js';
+import { describePin } from '../sql/pin-reason.js';
+import type { PinReason } from '../sql/pin-reason.js';
 import { CloseReason } from './close-reason.js';
+import type { UnitFacts } from './unit-facts.js';
 
-/** A node says these because it stops or changes its role; with any other FATAL it means this very session. */
-const NODE_FAREWELLS: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
+/** Why a unit is sent again. */
+export const ReplayReason = {
+  /** The node said that it was stopped before the unit was complete, and so has rolled it back. */
+  RolledBack: 'rolled_back',
+  /** It does nothing that outlives its connection. */
+  Repeatable: 'repeatable',
+  /** A query on a standby, which can have changed nothing. */
+  Query: 'query',
+} as const;
+export type ReplayReason = (typeof ReplayReason)[keyof typeof ReplayReason];
 
 /** What a session does about a lost backend. */
 export type LossVerdict =
   /** The client notices nothing. */
   | { readonly kind: 'keep' }
-  /** The units that were cut are answered with `error`; the session goes on. */
-  | { readonly kind: 'fail'; readonly error: Buffer; readonly sqlState: string }
+  /** All units that were cut are sent again. */
+  | { readonly kind: 'replay'; readonly why: ReplayReason }
+  /** The oldest unit is answered with `error` and `status`; the others did not begin. In state E the transaction is lost. */
+  | {
+      readonly kind: 'fail_first';
+      readonly error: Buffer;
+      readonly sqlState: string;
+      readonly status: typeof TransactionStatus.Idle | typeof TransactionStatus.Failed;
+    }
+  /** The oldest unit has done what it was to do, and only its ReadyForQuery is missing. `error` is for the others, where they are not kept. */
+  | { readonly kind: 'finish_first'; readonly error: Buffer }
+  /** What became of the units is not known: each is answered with `error`. */
+  | { readonly kind: 'fail_all'; readonly error: Buffer; readonly sqlState: string }
+  /** The open transaction is gone, and nothing of it is answered yet: units that were cut are put back, and answered by its stand-in. */
+  | { readonly kind: 'lose_transaction'; readonly words: LostWords }
   | { readonly kind: 'close'; readonly error: Buffer; readonly reason: CloseReason; readonly pin: PinReason | null }
   /** Part of a message is out: nothing can be said any more. */
   | { readonly kind: 'destroy' };
 
-/**
- * Pure: decides what becomes of the session. `pin` is what it leaves behind on the backend; `mayBeginTransaction`: a unit that was cut
- * begins a transaction, so what the client sends next is not meant to run without it.
- */
-export function judgeLoss(
-  loss: Loss,
-  pin: PinReason | null,
-  mayBeginTransaction: boolean,
-  isClusterChanging: boolean,
-): LossVerdict {
-  if (loss.isStreamBroken) return { kind: 'destroy' };
-  if (!isClusterChanging && loss.farewell !== null) {
-    return { kind: 'close', error: fatalText(loss.farewell), reason: CloseReason.EndedByNode, pin: null };
-  }
-  const isPipelined = loss.owed.readies > 1 || (loss.owed.readies > 0 && loss.owed.openUnit);
-  const reason =
-    pin ?? (loss.wasInTransaction || (loss.isUnitCut && mayBeginTransaction) ? PinReason.OpenTransaction : null);
-  if (reason !== null || (loss.isUnitCut && isPipelined)) {
-    if (loss.farewell !== null && !NODE_FAREWELLS.has(loss.farewell.sqlState)) {
-      return { kind: 'close', error: fatalText(loss.farewell), reason: CloseReason.EndedByNode, pin: null };
-    }
-    return { kind: 'close', error: unmovable(loss, reason), reason: CloseReason.CannotMove, pin: reason };
-  }
-  if (!loss.isUnitCut) return { kind: 'keep' };
-  const text = cutText(loss);
-  return { kind: 'fail', error: errorResponse(text), sqlState: text.sqlState };
+/** What the verdict hangs on besides the loss itself. */
+export interface LossFacts {
+  /** What the session leaves behind on the backend. */
+  readonly pin: PinReason | null;
+  /** What the node was used as. */
+  readonly target: 'primary' | 'standby';
+  readonly isClusterChanging: boolean;
+  /** Notifications are delivered between a commit and its ReadyForQuery, so the node may be stopped there (PostgreSQL, postgres.c). */
+  readonly isListening: boolean;
+  /** The unit was sent again so often already that something must be wrong with it. */
+  readonly isTired: boolean;
+  /** Units that were sent and have not ended, oldest first. */
+  readonly units: readonly UnitFacts[];
 }
 
-function unmovable(loss: Loss, pin: PinReason | null): Buffer {
-  const why = pin === null ? 'several statements were under way' : describePin(pin);
+/** A node says these because it stops or changes its role; with any other FATAL it means this very session. */
+const NODE_FAREWELLS: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03']);
+const ADMIN_SHUTDOWN = '57P01';
+/** FATAL 40001: the session stood in the way of replay on a standby. */
+const SERIALIZATION_FAILURE = '40001';
+const OUTCOME_UNKNOWN = '08007';
+
+const unread: UnitFacts = {
+  repeat: Repeat.Never,
+  isQuery: false,
+  begins: false,
+  mayCommit: true,
+  hasCommitted: false,
+  endsTransaction: false,
+};
+
+/** Pure: decides what becomes of the session and of what it was doing. */
+export function judgeLoss(loss: Loss, facts: LossFacts): LossVerdict {
+  const { farewell } = loss;
+  if (loss.isStreamBroken) return { kind: 'destroy' };
+  const isMeantForSession = farewell !== null && !isOfNode(farewell);
+  const hasMuch =
+    facts.pin !== null || loss.status !== TransactionStatus.Idle || facts.units.some((unit) => unit.begins);
+  if (farewell !== null && (!facts.isClusterChanging || (isMeantForSession && hasMuch))) {
+    return { kind: 'close', error: fatalText(farewell), reason: CloseReason.EndedByNode, pin: null };
+  }
+  if (facts.pin !== null) {
+    return { kind: 'close', error: unmovable(loss, facts.pin), reason: CloseReason.CannotMove, pin: facts.pin };
+  }
+  if (loss.status !== TransactionStatus.Idle) return judgeTransaction(loss, facts);
+  if (!loss.isUnitCut) return { kind: 'keep' };
+  return isMeantForSession ? failAll(textOfNode(farewell)) : judgeStatement(loss, facts);
+}
+
+/** A transaction was open at the last ReadyForQuery. */
+function judgeTransaction(loss: Loss, facts: LossFacts): LossVerdict {
+  const hasFailed = loss.status === TransactionStatus.Failed;
+  const text = lostText(loss);
+  const news = hasFailed ? null : errorResponse(text);
+  if (!loss.isUnitCut) return { kind: 'lose_transaction', words: { news, onCommit: null } };
+  const units = facts.units.length === 0 ? [unread] : facts.units;
+  if (units[0]?.hasCommitted === true) {
+    return { kind: 'finish_first', error: errorResponse(doubtText(loss, 'a statement')) };
+  }
+  // A transaction that has failed is rolled back by its COMMIT too.
+  const isInDoubt =
+    !hasFailed && !isProof(loss, facts) && facts.target === 'primary' && units.some((unit) => unit.mayCommit);
+  if (isInDoubt) return failAll(doubtText(loss, 'a COMMIT'));
+  if (loss.canReplay) return { kind: 'lose_transaction', words: { news, onCommit: null } };
+  const isOver = units[0]?.endsTransaction === true;
+  return {
+    kind: 'fail_first',
+    error: errorResponse(text),
+    sqlState: text.sqlState,
+    status: isOver ? TransactionStatus.Idle : TransactionStatus.Failed,
+  };
+}
+
+/** Outside of a transaction block. */
+function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
+  const units = facts.units.length === 0 ? [unread] : facts.units;
+  const [first = unread] = units;
+  const isProven = isProof(loss, facts);
+  const hasNoEffect = (unit: UnitFacts): boolean =>
+    unit.repeat === Repeat.Always || (facts.target === 'standby' && unit.isQuery);
+  const haveNoEffect = units.every(hasNoEffect);
+  // Without a proof, what was sent behind the first unit may have been done as well as the first.
+  if (!isProven && !haveNoEffect) return failAll(doubtText(loss, 'a statement'));
+  if (loss.canReplay && !facts.isTired) {
+    if (units.every((unit) => unit.repeat === Repeat.Always)) return { kind: 'replay', why: ReplayReason.Repeatable };
+    if (isProven && canRunAgain(first.repeat)) return { kind: 'replay', why: ReplayReason.RolledBack };
+    if (haveNoEffect) return { kind: 'replay', why: ReplayReason.Query };
+  }
+  const isUndone = hasNoEffect(first) || first.repeat !== Repeat.Never;
+  const text = isUndone ? undoneText(loss) : doubtText(loss, 'a statement');
+  return {
+    kind: 'fail_first',
+    error: errorResponse(text),
+    sqlState: text.sqlState,
+    status: first.begins ? TransactionStatus.Failed : TransactionStatus.Idle,
+  };
+}
+
+/**
+ * What the node said proves that the oldest unit was rolled back and that nothing behind it has begun: a commit and its ReadyForQuery are
+ * sent before a backend looks at the signal that ends it.
+ */
+function isProof(loss: Loss, facts: LossFacts): boolean {
+  const sqlState = loss.farewell?.sqlState;
+  return sqlState === SERIALIZATION_FAILURE || (sqlState === ADMIN_SHUTDOWN && !facts.isListening);
+}
+
+function isOfNode({ sqlState }: ErrorFields): boolean {
+  return NODE_FAREWELLS.has(sqlState) || sqlState === SERIALIZATION_FAILURE;
+}
+
+function failAll(text: ErrorText): LossVerdict {
+  return { kind: 'fail_all', error: errorResponse(text), sqlState: text.sqlState };
+}
+
+function unmovable(loss: Loss, pin: PinReason): Buffer {
   return errorResponse({
     severity: 'FATAL',
     sqlState: '57P01',
     message: `terminating connection because its node is no longer available: ${causeOf(loss)}`,
-    detail: `The session could not be moved to another node: ${why}.`,
+    detail: `The session could not be moved to another node: ${describePin(pin)}.`,
   });
 }
 
-/** The unit ran outside a transaction block, and its end was not seen. */
-function cutText(loss: Loss): ErrorText {
-  if (loss.farewell !== null) {
-    return {
-      severity: 'ERROR',
-      sqlState: loss.farewell.sqlState,
-      message: loss.farewell.message,
-      detail: 'The node ended the statement before it was complete. The session goes on.',
-    };
-  }
+function lostText(loss: Loss): ErrorText {
   return {
     severity: 'ERROR',
-    sqlState: '08007',
-    message: `connection to the node was lost while a statement was under way: ${causeOf(loss)}`,
-    detail: 'Whether the statement took effect is unknown. The session goes on.',
+    sqlState: SERIALIZATION_FAILURE,
+    message: `the transaction was rolled back because its node is no longer available: ${causeOf(loss)}`,
+    detail: 'The session goes on.',
+    hint: 'Send ROLLBACK, and run the transaction again.',
+  };
+}
+
+function undoneText(loss: Loss): ErrorText {
+  return {
+    severity: 'ERROR',
+    sqlState: SERIALIZATION_FAILURE,
+    message: `the statement was cut off because its node is no longer available: ${causeOf(loss)}`,
+    detail: 'It took no effect. The session goes on.',
+    hint: 'Run the statement again.',
+  };
+}
+
+function doubtText(loss: Loss, what: string): ErrorText {
+  return {
+    severity: 'ERROR',
+    sqlState: OUTCOME_UNKNOWN,
+    message: `connection to the node was lost while ${what} was under way: ${causeOf(loss)}`,
+    detail: 'Whether it took effect is unknown. The session goes on.',
+  };
+}
+
+function textOfNode(farewell: ErrorFields): ErrorText {
+  return {
+    severity: 'ERROR',
+    sqlState: farewell.sqlState,
+    message: farewell.message,
+    detail: 'The node ended the statement before it was complete. The session goes on.',
   };
 }
 
@@ -79,13 +212,8 @@ function causeOf(loss: Loss): string {
   return loss.farewell?.message ?? loss.error?.message ?? 'the node closed the connection';
 }
 
-function fatalText(fields: {
-  readonly sqlState: string;
-  readonly message: string;
-  readonly detail: string | null;
-  readonly hint: string | null;
-}): Buffer {
-  return errorResponse({ ...fields, severity: 'FATAL' });
+function fatalText(farewell: ErrorFields): Buffer {
+  return errorResponse({ ...pick(farewell), severity: 'FATAL' });
 }
 
 function textOf(error: Error): Omit<ErrorText, 'severity'> {

@@ -26,6 +26,9 @@ export function mustLeave(view: ClusterView, node: NodeName, target: 'primary' |
   if (view.primary === node) return null;
   if (view.primary !== null) return atOnce(`node ${view.primary} is the primary now`);
   if (view.leader !== null && view.leader.name !== node) return atOnce(`the leader key names ${view.leader.name}`);
+  if (seen.timeline !== null && seen.timeline < view.highestTimeline) {
+    return atOnce(`node ${node} is on timeline ${seen.timeline}, the cluster is on ${view.highestTimeline}`);
+  }
   return seen.role === 'standby' ? atOnce(`node ${node} is a standby now`) : null;
 }
 

@@ -1,136 +1,228 @@
-import { serialize } from 'pg-protocol';
-import { BackendType, Frontend } from '../protocol/codes.js';
+import type { Analysis } from '../sql/analysis.js';
+import { Repeat } from '../sql/analysis.js';
+import { PinReason } from '../sql/pin-reason.js';
+import type { Circumstances } from './kept.js';
+import { pinned } from './reading.js';
 
 const HEADER_BYTES = 5;
 
-/** Most bytes of Parse messages that are kept of one session, those not yet acknowledged included. */
+/** Most bytes of prepared statements that are kept of one session, those not yet acknowledged included. */
 export const PREPARED_BYTES_MAX = 16 * 1024 * 1024;
+/** Most statements known by name only, beyond those that are kept. */
+const NAMES_MAX = 10_000;
 
-type Pending =
-  | { readonly kind: 'parse'; readonly name: string; readonly frame: Buffer | null }
-  /** `name` is null for a portal. */
-  | { readonly kind: 'close'; readonly name: string | null }
-  | { readonly kind: 'unit'; readonly isSimpleQuery: boolean };
+/** A prepared statement, and how it can be prepared again. Names are bytes, one character each. */
+export interface PreparedStatement {
+  readonly name: string;
+  /** The whole Parse message; null for PREPARE in SQL, and for what is too large to be kept. */
+  readonly frame: Buffer | null;
+  /** The whole PREPARE statement, one character for each byte. */
+  readonly sql: string | null;
+  /** What running it does. */
+  readonly analysis: Analysis;
+}
 
-const extendedUnit: Pending = { kind: 'unit', isSimpleQuery: false };
-const simpleUnit: Pending = { kind: 'unit', isSimpleQuery: true };
+export interface PreparedEntry {
+  readonly statement: PreparedStatement;
+  /** Those of its Parse or PREPARE. */
+  readonly under: Circumstances;
+}
+
+/** Nobody will write these again. */
+const nowhere: Circumstances = {
+  reading: { clientEncoding: '', escapesInStrings: false },
+  authorization: null,
+  role: null,
+  searchPath: null,
+};
+
+/** What runs when nobody knows which statement. */
+const unread = entryOf(pinned(PinReason.StatementTooLarge));
+const harmless = entryOf({ statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, functions: [] }] });
 
 /**
- * The protocol-level prepared statements of a session, known by the Parse message that made them, so that they can be prepared again on
- * another backend. They are not transactional: what was acknowledged stays, whatever becomes of the transaction. Names are bytes, one
- * character each.
+ * The prepared statements of a session, made with Parse or with PREPARE: they share their names, but for the unnamed one. They are not
+ * transactional: what was acknowledged stays, whatever becomes of the transaction.
  */
 export class PreparedStatements {
   readonly #countMax: number;
-  readonly #frames = new Map<string, Buffer>();
-  /** What was sent and not yet acknowledged, in order, with a mark behind every unit. */
-  #pending: Pending[] = [];
-  /** Bytes of all frames in `#frames` and `#pending`. */
+  readonly #named = new Map<string, PreparedEntry>();
+  #unnamed: PreparedEntry | null = null;
+  /** What the unit under way has changed: each name with what was there before, oldest first. */
+  #journal: { readonly name: string; readonly before: PreparedEntry | null }[] = [];
+  /** Bytes of everything that is kept, and of what was sent and not yet acknowledged. */
   #bytes = 0;
-  #isOverflowing = false;
+  /** How many of the named ones cannot be prepared again. */
+  #unkept = 0;
+  /** There are statements that not even the name is known of, or only the unnamed one can be of that kind. */
+  #unknown: 'none' | 'unnamed' | 'any' = 'none';
 
   constructor(countMax: number) {
     this.#countMax = countMax;
   }
 
-  /** A statement could not be kept: too many, or too large. */
+  /** A statement cannot be prepared again: too many, or too large. */
   get isOverflowing(): boolean {
-    return this.#isOverflowing;
+    return this.#unkept > 0 || this.#unknown !== 'none' || (this.#unnamed !== null && !isKept(this.#unnamed));
   }
 
+  /** Which statements there are is not known. */
+  get isUncertain(): boolean {
+    return this.#unknown === 'any';
+  }
+
+  /** The unit under way has prepared or taken away named statements. */
+  get isChanging(): boolean {
+    return this.#journal.length > 0;
+  }
+
+  /** How many can be prepared again. */
   get size(): number {
-    return this.#frames.size;
+    return this.#named.size - this.#unkept + (this.#unnamed === null ? 0 : 1);
   }
 
-  /** Notes a Parse that is sent. `frame` is the whole message, owned; null when it was too large to be read. */
-  parseSent(name: string, frame: Buffer | null): void {
-    const isKept = frame !== null && this.#bytes + frame.length <= PREPARED_BYTES_MAX;
-    if (isKept) this.#bytes += frame.length;
-    else this.#isOverflowing = true;
-    this.#pending.push({ kind: 'parse', name, frame: isKept ? frame : null });
+  /** What can be prepared again, oldest first; the unnamed statement last. */
+  *kept(): Iterable<PreparedEntry> {
+    for (const entry of this.#named.values()) if (isKept(entry)) yield entry;
+    if (this.#unnamed !== null && isKept(this.#unnamed)) yield this.#unnamed;
   }
 
-  /** Notes a Close: of a statement, or of a portal (null). */
-  closeSent(name: string | null): void {
-    this.#pending.push({ kind: 'close', name });
+  names(): Iterable<string> {
+    return this.#named.keys();
   }
 
-  /** Notes the end of a unit: its Sync, its simple Query or its FunctionCall is sent. */
-  unitSent(isSimpleQuery: boolean): void {
-    this.#pending.push(isSimpleQuery ? simpleUnit : extendedUnit);
+  has(name: string): boolean {
+    return this.#get(name) !== null;
   }
 
-  /** ParseComplete or CloseComplete came. */
-  acknowledged(type: number): void {
-    const entry = this.#pending[0];
-    if (entry === undefined || entry.kind !== (type === BackendType.ParseComplete ? 'parse' : 'close')) return;
-    this.#pending.shift();
-    if (entry.kind === 'parse') this.#keep(entry.name, entry.frame);
-    else if (entry.kind === 'close' && entry.name !== null) this.#forget(entry.name);
+  /** What running a statement does; null when there is none of that name. */
+  analysisOf(name: string): Analysis | null {
+    return this.find(name)?.statement.analysis ?? null;
   }
 
-  /** ReadyForQuery came: what the unit did not get acknowledged has not happened. A simple Query destroys the unnamed statement. */
-  unitEnded(): void {
-    for (let entry = this.#pending.shift(); entry !== undefined; entry = this.#pending.shift()) {
-      if (entry.kind === 'parse') this.#bytes -= entry.frame?.length ?? 0;
-      if (entry.kind !== 'unit') continue;
-      if (entry.isSimpleQuery) this.#forget('');
-      return;
-    }
+  /** Null when there is none of that name, and none whose name is not known. */
+  find(name: string): PreparedEntry | null {
+    return this.#get(name) ?? (this.#unknown === 'none' ? null : unread);
   }
 
-  /** DEALLOCATE and DISCARD in SQL. */
-  forget(names: readonly string[] | 'all'): void {
-    for (const name of names === 'all' ? this.#frames.keys() : names) this.#forget(name);
-    if (names === 'all')
-      this.#isOverflowing = this.#pending.some((entry) => entry.kind === 'parse' && entry.frame === null);
+  /** What runs when nobody knows which of the statements. */
+  any(): PreparedEntry {
+    const isHarmless = ({ statement }: PreparedEntry): boolean =>
+      statement.analysis.statements.every(({ effects }) => effects.length === 0);
+    const areHarmless =
+      this.#unknown === 'none' &&
+      (this.#unnamed === null || isHarmless(this.#unnamed)) &&
+      [...this.#named.values()].every(isHarmless);
+    return areHarmless ? harmless : unread;
   }
 
-  /** One of these is a statement that is kept. */
-  has(names: readonly string[] | 'all'): boolean {
-    return names === 'all' ? this.#frames.size > 0 : names.some((name) => this.#frames.has(name));
-  }
-
-  /** Nothing is owed any more, or the backend is lost: nothing more will be acknowledged. */
-  abandon(): void {
-    while (this.#pending.length > 0) this.unitEnded();
-  }
-
-  /** Parse messages for another backend, each with a Sync of its own so that one that fails does not take the others with it. */
-  replay(bytes: Buffer[], types: number[]): void {
-    for (const frame of this.#frames.values()) {
-      bytes.push(frame, serialize.sync());
-      types.push(Frontend.Parse, Frontend.Sync);
-    }
-  }
-
-  /** Whether the text of every statement means the same in every encoding and with every lexical setting. */
-  isPlain(): boolean {
-    for (const frame of this.#frames.values()) {
-      const parse = readParse(frame, HEADER_BYTES, frame.length);
-      if (parse === null || !isPlainText(frame.subarray(HEADER_BYTES, parse.textEnd))) return false;
-    }
+  /** Asks for room for a statement that is sent; false: it cannot be kept. */
+  claim(bytes: number): boolean {
+    if (this.#bytes + bytes > PREPARED_BYTES_MAX) return false;
+    this.#bytes += bytes;
     return true;
   }
 
-  #keep(name: string, frame: Buffer | null): void {
-    if (frame === null) return;
-    this.#forget(name);
-    if (this.#frames.size >= this.#countMax) {
-      this.#bytes -= frame.length;
-      this.#isOverflowing = true;
-    } else this.#frames.set(name, frame);
+  /** A statement that had claimed its room was not prepared. */
+  release({ frame, sql }: PreparedStatement): void {
+    this.#bytes -= frame?.length ?? sql?.length ?? 0;
   }
 
-  #forget(name: string): void {
-    this.#bytes -= this.#frames.get(name)?.length ?? 0;
-    this.#frames.delete(name);
+  /** It is prepared. Room must have been claimed for it. */
+  keep(statement: PreparedStatement, under: Circumstances): void {
+    const { name } = statement;
+    if (name === '') {
+      this.#set('', { statement, under });
+      if (this.#unknown === 'unnamed') this.#unknown = 'none';
+      return;
+    }
+    this.#note(name);
+    this.#set(name, null);
+    const isRoom = this.#named.size - this.#unkept < this.#countMax;
+    if (isRoom) this.#set(name, { statement, under });
+    else {
+      this.release(statement);
+      if (this.#named.size < NAMES_MAX) this.#set(name, { statement: { ...statement, frame: null, sql: null }, under });
+      else this.#unknown = 'any';
+    }
+  }
+
+  /** A Parse too large to be read was acknowledged. */
+  keepUnread(): void {
+    this.#unknown = 'any';
+    // It may be the one that was replaced.
+    this.#set('', null);
+  }
+
+  /** Close of a statement, or DEALLOCATE. */
+  forget(name: string): void {
+    if (name !== '') this.#note(name);
+    this.#set(name, null);
+  }
+
+  /** DEALLOCATE ALL and DISCARD ALL; the unnamed statement stays. */
+  forgetAll(): void {
+    for (const name of this.#named.keys()) this.forget(name);
+    if (this.#unknown === 'any') this.#unknown = this.#unnamed === null ? 'unnamed' : 'none';
+  }
+
+  /** A unit has ended. A simple Query destroys the unnamed statement. */
+  unitEnded(isSimpleQuery: boolean): void {
+    if (this.#journal.length > 0) this.#journal = [];
+    if (!isSimpleQuery) return;
+    this.#set('', null);
+    if (this.#unknown === 'unnamed') this.#unknown = 'none';
+  }
+
+  /** The unit under way will be sent again: whatever it has prepared or taken away has not happened. */
+  takeBack(): void {
+    for (const { name, before } of this.#journal.toReversed()) {
+      // What was taken away may have been large; there was room for it, and there is again.
+      this.#set(name, null);
+      if (before !== null) this.#bytes += before.statement.frame?.length ?? before.statement.sql?.length ?? 0;
+      this.#set(name, before);
+    }
+    this.#journal = [];
+  }
+
+  /** A node has told which named statements there are; gives those that are not known. */
+  reconcile(names: ReadonlySet<string>): readonly string[] {
+    for (const name of this.#named.keys()) if (!names.has(name)) this.#set(name, null);
+    if (this.#unknown === 'any') this.#unknown = this.#unnamed === null ? 'unnamed' : 'none';
+    return [...names].filter((name) => !this.#named.has(name));
+  }
+
+  #get(name: string): PreparedEntry | null {
+    return name === '' ? this.#unnamed : (this.#named.get(name) ?? null);
+  }
+
+  #note(name: string): void {
+    this.#journal.push({ name, before: this.#get(name) });
+  }
+
+  #set(name: string, entry: PreparedEntry | null): void {
+    const before = this.#get(name);
+    if (before !== null) {
+      this.release(before.statement);
+      if (name !== '' && !isKept(before)) this.#unkept -= 1;
+    }
+    if (name === '') this.#unnamed = entry;
+    else {
+      this.#named.delete(name);
+      if (entry === null) return;
+      this.#named.set(name, entry);
+      if (!isKept(entry)) this.#unkept += 1;
+    }
   }
 }
 
-/** No byte beyond ASCII and no backslash: such text does not depend on `client_encoding` or `standard_conforming_strings`. */
-export function isPlainText(text: Uint8Array): boolean {
-  return text.every((byte) => byte < 0x80 && byte !== 0x5c);
+/** Stands for a statement of which no more is known than what running it does. */
+export function entryOf(analysis: Analysis): PreparedEntry {
+  return { statement: { name: '', frame: null, sql: null, analysis }, under: nowhere };
+}
+
+function isKept({ statement }: PreparedEntry): boolean {
+  return statement.frame !== null || statement.sql !== null;
 }
 
 /** Reads the statement name of a Parse body and where its query text lies; the buffer is borrowed. */

@@ -6,32 +6,30 @@ import { Admission } from '../relay/relay.js';
 import type { Relay } from '../relay/relay.js';
 import { route } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
-import { PinReason } from '../sql/pin-reason.js';
+import { canRunAgain } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
+import { Admits } from './context.js';
 import type { SessionContext, SessionIntent } from './context.js';
-import type { HoldTicket } from './hold.js';
+import type { HoldRefusal, HoldTicket } from './hold.js';
 import type { SessionIdentity } from './identity.js';
+import { noRoom, passingRefusal, retryDelayMs } from './refusal.js';
 import type { SessionState } from './session-state.js';
+import type { UnitGlance } from './unit-facts.js';
 import { Wait } from './wait.js';
-
-/** Between two tries at a node that refuses though the view says that it is fit. */
-const RETRY_MS = 100;
-
-/** What DISCARD ALL does not take away for certain. */
-const UNCLEANABLE: readonly PinReason[] = [PinReason.LoadedLibrary, PinReason.ForeignSession, PinReason.Setting];
 
 export type NodeDecision = RouteDecision & { readonly kind: 'node' };
 
 /** What a seeker needs of its session. None of it is called from inside `admit`. */
 export interface SeekerOwner {
+  readonly id: number;
   readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
   readonly state: SessionState;
   readonly relay: Relay;
   readonly isInTransaction: boolean;
   /** A backend for the waiting unit, or for the greeting. */
-  onBackend(backend: Backend, decision: NodeDecision): void;
+  onBackend(backend: Backend): void;
   /** The wait may be over: let the unit, or the greeting, ask again. */
   onRetry(): void;
   /** There is no node for the waiting unit. `isFinal`: nor will there be for any other of this session. */
@@ -53,8 +51,17 @@ export class Seeker {
   #poolTicket: PoolTicket | null = null;
   #timer: ClockTimer | null = null;
   #countedAt: NodeName | null = null;
+  /** Where the last attached backend was. */
+  #lastNode: NodeName | null = null;
   #target: 'primary' | 'standby' = 'primary';
   #isClosed = false;
+  /** The primary was this session's once: it may wait for room there to come back. */
+  #hadPrimary = false;
+  /** The newest refusal of the unit that waits, and how many there were in a row. */
+  #refusal: HoldRefusal | null = null;
+  #refusals = 0;
+  /** The unit that waits could be sent again. */
+  #isRepeatable = false;
 
   constructor(owner: SeekerOwner, context: SessionContext) {
     this.#owner = owner;
@@ -79,9 +86,10 @@ export class Seeker {
     return this.#target;
   }
 
-  /** Asked at the first message of a unit, and for the greeting. */
-  admit(): Admission {
+  /** Asked at the first message of a unit; `glance` tells what can be seen of it. Null: for the greeting. */
+  admit(glance: (() => UnitGlance) | null): Admission {
     if (this.#isClosed || this.#wait !== null) return Admission.Wait;
+    this.#isRepeatable = glance === null || this.#canRepeat(glance);
     const { relay, isInTransaction } = this.#owner;
     const backend = relay.backend;
     if (backend !== null) {
@@ -136,6 +144,8 @@ export class Seeker {
   /** Forgets that the unit was held: it is answered, or there is none. */
   leaveHold(): void {
     this.#heldSinceMs = null;
+    this.#refusal = null;
+    this.#refusals = 0;
     this.#leaveTicket();
   }
 
@@ -168,15 +178,22 @@ export class Seeker {
       load: (node) => registry.load(node),
       rebalance: limits.rebalance,
     });
-    if (decision.kind === 'node' && decision.target === 'primary' && !gate.isOpen) {
-      return { kind: 'hold', reason: 'promotion', message: gate.reason };
-    }
-    return decision;
+    if (decision.kind !== 'node' || decision.target !== 'primary') return decision;
+    const isAdmitted = gate.admits === Admits.All || (gate.admits === Admits.Repeatable && this.#isRepeatable);
+    return isAdmitted ? decision : { kind: 'hold', reason: 'promotion', message: gate.reason };
+  }
+
+  /** The unit can be sent again when its node is stopped in the middle of it. Only of interest while that may be near. */
+  #canRepeat(glance: () => UnitGlance): boolean {
+    const { gate, limits } = this.#context;
+    if (gate.admits !== Admits.Repeatable || limits.replayBytes === 0) return false;
+    const { repeat, begins } = glance();
+    return canRunAgain(repeat) && !begins;
   }
 
   #stay(target: 'primary' | 'standby'): Admission {
     this.#target = target;
-    this.#owner.relay.askAtUnit = false;
+    this.#owner.relay.askAtUnit = !this.#context.gate.isOpen;
     this.#admitted();
     return Admission.Go;
   }
@@ -186,7 +203,7 @@ export class Seeker {
     const pin = this.#owner.state.pinReason;
     if (pin !== null) {
       // What must be left at once was cut when the view changed; whatever is only not the best may stay.
-      this.#owner.relay.askAtUnit = false;
+      this.#owner.relay.askAtUnit = !this.#context.gate.isOpen;
       this.#admitted();
       return Admission.Go;
     }
@@ -197,6 +214,9 @@ export class Seeker {
   #acquire(decision: NodeDecision): Admission {
     const request = this.#request(decision);
     if (request === null) return this.#hold('node_unknown', `node ${decision.node} has left the cluster`);
+    const { primaryHold } = this.#context;
+    const isNewcomer = this.#owner.intent.route === 'primary' && this.#holdTicket === null;
+    if (isNewcomer && primaryHold.isBusy) return this.#hold('no_room', primaryHold.trouble?.message ?? '');
     this.waitFor(Wait.Backend, `a backend on ${decision.node}`);
     this.#countAt(decision.node);
     this.#poolTicket = this.#context.pool.acquire(request, (error, backend) => {
@@ -205,6 +225,8 @@ export class Seeker {
       if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision.node);
       else this.#onBackend(backend, decision);
     });
+    // It waits for others now and not for the node: the next of the held may have a try.
+    if (this.#poolTicket.isQueued) this.#leaveTicket();
     return Admission.Wait;
   }
 
@@ -238,20 +260,38 @@ export class Seeker {
       return;
     }
     this.#target = decision.target;
-    this.#owner.onBackend(backend, decision);
+    this.#hadPrimary ||= decision.target === 'primary';
+    this.#noteMove(decision);
+    this.#owner.onBackend(backend);
     this.#admitted();
+  }
+
+  #noteMove({ node, reason }: NodeDecision): void {
+    const { counters, logger } = this.#context;
+    const from = this.#lastNode;
+    this.#lastNode = node;
+    if (from === null || from === node) return;
+    counters.moves.add(reason);
+    logger.debug({ session: this.#owner.id, from, to: node, reason }, 'session moved');
   }
 
   #onRefused(error: Error, node: NodeName): void {
     this.#countAt(null);
     const { clock, limits } = this.#context;
-    if (isPassing(error, this.#heldSinceMs !== null)) {
+    const refusal = passingRefusal(error, node, this.#heldSinceMs !== null || this.#hadPrimary);
+    if (refusal !== null) {
       this.#context.suspect(node);
+      this.#refusal = refusal;
+      this.#refusals += 1;
+      if (this.#owner.intent.route === 'primary') {
+        this.#hold(refusal.isFull ? 'no_room' : 'refused', refusal.message, refusal);
+        return;
+      }
       this.#heldSinceMs ??= clock.nowMs();
       if (clock.nowMs() - this.#heldSinceMs < limits.holdTimeoutMs) {
         this.#leaveTicket();
-        this.waitFor(Wait.Retry, `node ${node} refused: ${error.message}`);
-        this.#timer = clock.setTimer(RETRY_MS, () => {
+        this.waitFor(Wait.Retry, refusal.message);
+        this.#timer = clock.setTimer(retryDelayMs(this.#refusals), () => {
           this.stopWaiting();
           this.#owner.onRetry();
         });
@@ -262,14 +302,18 @@ export class Seeker {
     this.#reject(error, error instanceof NodeError && /^(28|3D|0A)/.test(error.sqlState));
   }
 
-  #hold(reason: string, message: string): Admission {
+  /** `refusal`: it comes back from a node that turned it away just now. */
+  #hold(reason: string, message: string, refusal: HoldRefusal | null = null): Admission {
     const { clock, counters, logger, primaryHold, standbyHold } = this.#context;
     const isPrimary = this.#owner.intent.route === 'primary';
     const isNew = this.#heldSinceMs === null;
     this.#heldSinceMs ??= clock.nowMs();
+    if (refusal !== null) this.#holdTicket?.refused(refusal);
     this.#leaveTicket();
-    this.#holdTicket = (isPrimary ? primaryHold : standbyHold).enter({
+    const hold = isPrimary ? primaryHold : standbyHold;
+    this.#holdTicket = hold.enter({
       sinceMs: this.#heldSinceMs,
+      ...(refusal === null ? {} : { refusal, refusals: this.#refusals }),
       onRelease: () => {
         this.stopWaiting();
         this.#owner.onRetry();
@@ -277,8 +321,7 @@ export class Seeker {
       onExpire: () => {
         this.stopWaiting();
         counters.holdTimeouts.add(reason);
-        const hint = 'The session stays open; try again later.';
-        this.#reject(new SwitchyardError(isPrimary ? 'no_primary' : 'no_standby', message, { hint }));
+        this.#reject(this.#outOfTime(isPrimary, message, this.#refusal ?? hold.trouble));
       },
     });
     if (this.#holdTicket === null) {
@@ -295,6 +338,12 @@ export class Seeker {
     return Admission.Wait;
   }
 
+  #outOfTime(isPrimary: boolean, message: string, trouble: HoldRefusal | null): SwitchyardError {
+    if (trouble?.isFull === true) return noRoom(trouble, this.#context.limits.holdTimeoutMs);
+    const hint = 'The session stays open; try again later.';
+    return new SwitchyardError(isPrimary ? 'no_primary' : 'no_standby', trouble?.message ?? message, { hint });
+  }
+
   #reject(error: Error, isFinal = false): void {
     this.leaveHold();
     this.#owner.onRejected(error, isFinal);
@@ -304,6 +353,8 @@ export class Seeker {
   #admitted(): void {
     const { clock, counters } = this.#context;
     if (this.#heldSinceMs !== null) counters.holdDuration.observeMs(clock.nowMs() - this.#heldSinceMs);
+    this.#holdTicket?.leave(true);
+    this.#holdTicket = null;
     this.leaveHold();
   }
 
@@ -318,7 +369,7 @@ export class Seeker {
    */
   #isCleanable(): boolean {
     const { identity, state } = this.#owner;
-    return !identity.isReplication && !UNCLEANABLE.some((reason) => state.pins.has(reason));
+    return !identity.isReplication && state.isCleanable;
   }
 
   /** Counts the session where it is, or where it is on its way to. */
@@ -328,15 +379,4 @@ export class Seeker {
     if (node !== null) registry.attached(node);
     this.#countedAt = node;
   }
-}
-
-/** Whether a node's refusal will pass: it starts, stops, changes its role, or is out of reach for a moment. */
-function isPassing(error: Error, wasHeld: boolean): boolean {
-  if (error instanceof NodeError) {
-    return ['57P01', '57P02', '57P03'].includes(error.sqlState) || (wasHeld && error.sqlState === '53300');
-  }
-  return (
-    error instanceof SwitchyardError &&
-    (error.code === 'backend_connect_failed' || error.code === 'backend_lost' || error.code === 'not_the_primary')
-  );
 }

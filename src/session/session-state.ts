@@ -1,270 +1,400 @@
-import { Frontend, TransactionStatus } from '../protocol/codes.js';
-import { NOT_READ } from '../protocol/frame-scanner.js';
-import { queryMessage } from '../protocol/frontend-messages.js';
-import type { Replay } from '../relay/relay.js';
+import { BackendType, TransactionStatus } from '../protocol/codes.js';
+import type { TransactionEnd } from '../relay/relay.js';
+import type { SqlAnalyzer, StatementAnalysis, TextFacts } from '../sql/analysis.js';
 import { PinReason } from '../sql/pin-reason.js';
-import { pinned, sessionEffects } from '../sql/session-effects.js';
-import type { SessionEffects } from '../sql/session-effects.js';
-import { copyFrame, isPlainText, PreparedStatements, readParse } from './prepared.js';
+import type { Clock } from '../util/clock.js';
+import { Leftovers } from './leftovers.js';
+import { hasPin, survivesFailure } from './pin.js';
+import type { Pin } from './pin.js';
+import { isNothing, isRollback } from './outcome.js';
+import { Portals } from './portals.js';
+import { entryOf, PreparedStatements } from './prepared.js';
+import type { PreparedEntry, PreparedStatement } from './prepared.js';
+import { pinned } from './reading.js';
+import { planAgain, planReplay } from './replay-plan.js';
+import type { SessionReplay } from './replay-plan.js';
+import { INSPECTED } from './session-inspection.js';
+import type { InspectedStatement, Inspection, InspectionQuestion } from './session-inspection.js';
+import { SentSide, unreadStatement } from './sent-side.js';
+import { Suspects } from './suspects.js';
+import { areAscii, questionOf, takeOver } from './take-over.js';
+import type { UnitFacts } from './unit-facts.js';
 
-/** Most settings that are replayed; a session with more is pinned. */
-export const SETTINGS_MAX = 100;
+/** Functions that give back what others may still hold. */
+const UNLOCKS: readonly string[] = ['pg_advisory_unlock', 'pg_advisory_unlock_shared', 'pg_advisory_unlock_all'];
 
-/** Encodings in which a byte of a longer character can look like ASCII (documentation, "Character Set Support"). */
-const UNREADABLE_ENCODINGS: ReadonlySet<string> = new Set([
-  'SJIS',
-  'BIG5',
-  'GBK',
-  'UHC',
-  'GB18030',
-  'JOHAB',
-  'SHIFT_JIS_2004',
-]);
+/** How deep statements that were prepared by the protocol may execute each other. */
+const EXECUTE_DEPTH_MAX = 8;
 
-/** Settings on which depends what a text means. */
-const LEXICAL_SETTINGS = ['client_encoding', 'standard_conforming_strings'] as const;
-
-/** What the lexer must know of the session. */
-export interface TextFacts {
-  readonly clientEncoding: string;
-  readonly escapesInStrings: boolean;
-  readonly isInTransaction: boolean;
-}
-
-/** Effects of one string of statements. A named statement can run at any time, as often as one likes, or never. */
-interface NotedEffects {
-  readonly effects: SessionEffects;
-  readonly isNamed: boolean;
-  /** Texts behind it may be read in another way. */
-  readonly changesReading: boolean;
-}
-
-/** Effects of one unit that was sent and has not ended. */
-interface PendingUnit {
-  readonly noted: NotedEffects[];
-  hasFailed: boolean;
-}
+const unknown = pinned(PinReason.UnknownStatement);
+/** What runs where there is no such statement; somebody must have prepared it out of sight. */
+const unknownEntry = entryOf(unknown);
 
 /**
- * What a session has left behind on its backend: what can be replayed elsewhere, and what cannot (the pins). Pins begin when a statement
- * is sent, everything else when its unit has succeeded.
+ * What a session has left behind on its backend: what can be replayed elsewhere, and what cannot (the pins). Mirrors what the node does,
+ * reply by reply: only what surely ran counts, and it counts as long as its transaction lets it.
  */
 export class SessionState {
   readonly prepared: PreparedStatements;
-  readonly #pins = new Set<PinReason>();
-  /** Pins that named statements can bring about again, as long as there are such statements. */
-  #namedPins = new Set<PinReason>();
-  /** The SET statements to replay, oldest first; their bytes are one character each. */
-  readonly #settings = new Map<string, string>();
-  /** Units sent, oldest first; the last one is still being sent when `#isUnitOpen`. */
-  readonly #units: PendingUnit[] = [];
-  #isUnitOpen = false;
-  /** How many of the effects in `#units` change how texts are read. */
-  #readingChanges = 0;
+  readonly #leftovers: Leftovers;
+  readonly #suspects = new Suspects();
+  readonly #sent: SentSide;
+  /** What each portal runs, as of the replies. */
+  readonly #portals: Portals<PreparedEntry>;
+  /** An ErrorResponse has come for the oldest unit. */
+  #hasFailed = false;
 
-  constructor(preparedMax: number) {
+  constructor(preparedMax: number, analyzer: SqlAnalyzer, clock: Clock) {
     this.prepared = new PreparedStatements(preparedMax);
+    this.#leftovers = new Leftovers(clock);
+    this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
+    this.#portals = new Portals(unknownEntry);
   }
+
+  // ---- what others see
 
   /** Why the session cannot change its backend, or null when it can. */
   get pinReason(): PinReason | null {
-    for (const reason of this.#pins) return reason;
+    for (const pin of this.#leftovers.pins()) return pin.reason;
     return this.prepared.isOverflowing ? PinReason.TooManyPrepared : null;
   }
 
-  get pins(): ReadonlySet<PinReason> {
-    return this.#pins;
+  /** All of its pins; too many prepared statements are not listed. */
+  get pins(): readonly Pin[] {
+    return [...this.#leftovers.pins()];
   }
 
-  /** A unit that was sent and has not ended begins a transaction. */
-  get mayBeginTransaction(): boolean {
-    return this.#units.some((unit) => unit.noted.some(({ effects }) => effects.begins));
+  /** What it leaves on its backend is taken away without a trace by DISCARD ALL. */
+  get isCleanable(): boolean {
+    const { lasting, remains, madeUp, isTainted } = this.#leftovers;
+    return (
+      !isTainted &&
+      madeUp.size === 0 &&
+      this.#suspects.names.size === 0 &&
+      !hasPin(lasting, PinReason.LoadedLibrary) &&
+      !hasPin(lasting, PinReason.ForeignSession) &&
+      !hasPin(remains.pins, PinReason.Setting)
+    );
+  }
+
+  /** It listens: when it moves, notifications may be missed. */
+  get isListening(): boolean {
+    return this.#leftovers.remains.channels.size > 0;
+  }
+
+  /** The units that were sent and have not ended, oldest first. */
+  get outstanding(): readonly UnitFacts[] {
+    return this.#sent.requests.units;
+  }
+
+  get oldestUnit(): UnitFacts | undefined {
+    return this.#sent.requests.oldestUnit;
+  }
+
+  /** Grows whenever something happens that only the node can tell the end of. */
+  get doubts(): number {
+    return this.#leftovers.doubts;
+  }
+
+  /** The node may be asked what there is, and its answer may free the session. */
+  get isProvable(): boolean {
+    if (this.prepared.isOverflowing && !this.prepared.isUncertain) return false;
+    return this.#leftovers.isProvable;
   }
 
   pin(reason: PinReason): void {
-    this.#pins.add(reason);
+    this.#leftovers.pin(reason);
+    this.#leftovers.unitEnded();
+  }
+
+  /** See SentSide. */
+  peek(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): UnitFacts {
+    return this.#sent.peek(type, buffer, start, end, facts);
+  }
+
+  /** See RelayOwner. */
+  transactionEnd(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    facts: () => TextFacts,
+  ): TransactionEnd | null {
+    return this.#sent.transactionEnd(type, buffer, start, end, facts);
+  }
+
+  /** Messages that bring another backend into this state; null when there is nothing to say. `mustBegin`: and into a transaction. */
+  replay(mustBegin = false): SessionReplay | null {
+    const { remains, madeUp } = this.#leftovers;
+    return planReplay({ remains, madeUp, prepared: this.prepared.kept(), mustBegin });
+  }
+
+  /**
+   * The statement that runs next was refused because its plan does not fit any more: messages that prepare it again, as it was. Null where
+   * running its unit once more would not do.
+   */
+  prepareAgain(): SessionReplay | null {
+    const { first } = this.#sent.requests;
+    let name: string | null = null;
+    if (first?.kind === 'bind') name = first.statement;
+    else if (first?.kind === 'query') {
+      for (const effect of first.analysis.statements[first.at]?.effects ?? []) {
+        if (effect.kind === 'execute') name = effect.name;
+      }
+    }
+    const entry = name === null || name === '' ? null : this.prepared.find(name);
+    return entry === null || this.prepared.isChanging ? null : planAgain(entry);
   }
 
   /** Notes a message of the client that is about to be sent; the body is borrowed. */
   sent(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): void {
-    switch (type) {
-      case Frontend.Query:
-        this.#note(end === NOT_READ ? null : [start, end - 1], buffer, facts, false);
-        this.#endUnit(true);
+    this.#sent.sent(type, buffer, start, end, facts);
+  }
+
+  // ---- what the node answers
+
+  /** ParseComplete or CloseComplete came. */
+  acknowledged(type: number): void {
+    const { requests } = this.#sent;
+    // A COPY has ignored a Sync that is still in the list.
+    while (requests.first?.kind === 'sync') requests.take();
+    this.#passBinds();
+    const request = requests.first;
+    switch (request?.kind) {
+      case 'parse':
+        if (type !== BackendType.ParseComplete) return;
+        requests.take();
+        this.#parsed(request.statement, request.facts);
         return;
-      case Frontend.Parse:
-        this.#noteParse(buffer, start, end, facts);
-        return;
-      case Frontend.Close: {
-        const isStatement = end !== NOT_READ && buffer[start] === 0x53;
-        this.prepared.closeSent(isStatement ? buffer.toString('latin1', start + 1, end - 1) : null);
-        return;
-      }
-      case Frontend.FunctionCall:
-        // Which function it is, is not looked at.
-        this.#pins.add(PinReason.Procedure);
-        this.#endUnit(false);
-        return;
-      case Frontend.Sync:
-        this.#endUnit(false);
+      case 'close_statement':
+      case 'close_portal':
+      case 'close_unread':
+        if (type !== BackendType.CloseComplete) return;
+        requests.take();
+        if (request.kind === 'close_statement') this.#forget(request.name);
         return;
       default:
     }
   }
 
-  /** An ErrorResponse came for the oldest unit. */
-  failed(): void {
-    const unit = this.#units[0];
-    if (unit !== undefined) unit.hasFailed = true;
+  /** CommandComplete (with its tag in the body), EmptyQueryResponse or PortalSuspended came. */
+  commandEnded(type: number, buffer: Buffer, start: number, end: number): void {
+    const { requests } = this.#sent;
+    for (let request = requests.first; request !== undefined; request = requests.first) {
+      if (request.kind === 'query') {
+        const statement = request.analysis.statements[request.at];
+        request.at += 1;
+        if (statement === undefined || isNothing(statement)) return;
+        this.#ran(statement, isRollback(type, buffer, start, end), request.facts);
+        return;
+      }
+      requests.take();
+      if (request.kind === 'bind') this.#bound(request.portal, request.statement);
+      else if (request.kind === 'execute') {
+        const entry = this.#portals.get(request.portal);
+        if (entry === null) return;
+        for (const statement of entry.statement.analysis.statements) {
+          if (isNothing(statement)) continue;
+          this.#ran(statement, isRollback(type, buffer, start, end), entry.under.reading);
+        }
+        return;
+      }
+    }
   }
 
-  /** ReadyForQuery came for the oldest unit. */
-  ended(status: TransactionStatus): void {
-    this.prepared.unitEnded();
-    const unit = this.#units.shift();
-    if (this.#units.length === 0) this.#isUnitOpen = false;
-    if (unit === undefined) return;
-    const isCertain = !unit.noted.some(({ effects }) => effects.controlsTransaction);
-    for (const noted of unit.noted) {
-      if (noted.changesReading) this.#readingChanges -= 1;
-      if (noted.isNamed) this.#applyNamed(noted.effects);
-      else if (unit.hasFailed) this.#applyFailed(noted.effects);
-      else this.#apply(noted, unit, status === TransactionStatus.Idle && isCertain);
+  /** An ErrorResponse came for the oldest unit. */
+  failed(): void {
+    this.#hasFailed = true;
+    const { requests } = this.#sent;
+    this.#passBinds();
+    const request = requests.first;
+    switch (request?.kind) {
+      case 'query':
+        this.#mayHaveRun(request.analysis.statements[request.at]);
+        request.at = Number.MAX_SAFE_INTEGER;
+        return;
+      case undefined:
+      case 'function_call':
+        return;
+      case 'execute':
+        for (const statement of this.#portals.get(request.portal)?.statement.analysis.statements ?? []) {
+          this.#mayHaveRun(statement);
+        }
+        break;
+      default:
     }
+    requests.skipToSync();
+  }
+
+  /** ReadyForQuery came: the oldest unit has ended. */
+  ended(status: TransactionStatus): void {
+    this.#passBinds();
+    const last = this.#sent.requests.takeUnit();
+    const hasFailed = this.#hasFailed;
+    this.#hasFailed = false;
+    this.prepared.unitEnded(last?.kind === 'query');
+    // It may hold a lock though it has failed.
+    if (last?.kind === 'function_call') this.#leftovers.pin(PinReason.Procedure);
+    if (status === TransactionStatus.Idle) {
+      if (hasFailed) this.#leftovers.rollback();
+      else this.#leftovers.commit();
+      this.#portals.clear();
+    }
+    this.#leftovers.unitEnded();
+    if (this.#sent.requests.unitCount === 0) this.#sent.settle(status === TransactionStatus.Idle);
   }
 
   /** Nothing is owed any more. A Sync that a COPY swallowed has left a unit that nobody will end. */
   settle(): void {
-    this.#units.length = 0;
-    this.#isUnitOpen = false;
-    this.#readingChanges = 0;
-    this.prepared.abandon();
+    if (this.#sent.requests.unitCount === 0 && this.#sent.requests.first === undefined) return;
+    this.#sent.requests.clear();
+    this.#hasFailed = false;
+    this.#sent.settle(false);
   }
 
-  /** The backend is lost with everything that was under way. */
-  abandon(): void {
-    this.settle();
-  }
-
-  /** Messages that bring another backend into this state; null when there is nothing to say. */
-  replay(): Replay | null {
-    const bytes: Buffer[] = [];
-    const types: number[] = [];
-    for (const sql of this.#settings.values()) {
-      bytes.push(queryMessage(Buffer.from(sql, 'latin1')));
-      types.push(Frontend.Query);
+  /**
+   * The backend is lost with everything that was under way: an open transaction is rolled back. `isTakenBack`: nothing of the answer to
+   * the oldest unit has reached the client, so what it has prepared will be prepared again, or is not known to the client.
+   */
+  abandon(isTakenBack: boolean): void {
+    this.#sent.requests.clear();
+    this.#hasFailed = false;
+    this.#sent.settle(true);
+    this.#portals.clear();
+    if (isTakenBack) {
+      this.prepared.takeBack();
+      this.#leftovers.takeBack();
     }
-    this.prepared.replay(bytes, types);
-    return bytes.length === 0 ? null : { bytes: Buffer.concat(bytes), types };
+    this.prepared.unitEnded(false);
+    this.#leftovers.rollback();
+    this.#leftovers.unitEnded();
   }
 
-  #noteParse(buffer: Buffer, start: number, end: number, facts: () => TextFacts): void {
-    const parse = end === NOT_READ ? null : readParse(buffer, start, end);
-    this.prepared.parseSent(parse?.name ?? '', parse === null ? null : copyFrame(buffer, start, end));
-    this.#note(parse === null ? null : [parse.textStart, parse.textEnd], buffer, facts, parse?.name !== '');
+  // ---- what the node itself tells
+
+  /** What the node is to be asked. */
+  get question(): InspectionQuestion {
+    return questionOf(this.#leftovers, this.#suspects.names);
   }
 
-  /** `text` is where the SQL lies, null when it was not read. */
-  #note(text: readonly [number, number] | null, buffer: Buffer, facts: () => TextFacts, isNamed: boolean): void {
-    const effects = this.#effects(text, buffer, facts());
-    const changesReading = this.#changesReading(effects);
-    if (changesReading) this.#readingChanges += 1;
-    this.#openUnit().noted.push({ effects, isNamed, changesReading });
-    for (const reason of effects.pins) {
-      this.#pins.add(reason);
-      if (isNamed) this.#namedPins.add(reason);
+  /** The node has told what there is; nothing may have been sent since. The names are in UTF-8, the session's own are as it wrote them. */
+  inspected(inspection: Inspection, clientEncoding: string): void {
+    // Names that cannot be compared are left as they are.
+    if (clientEncoding !== 'UTF8' && !areAscii(inspection, this.prepared)) return;
+    takeOver(inspection, this.#leftovers, this.prepared, (statement) => this.#prepareAgain(statement));
+    this.prepared.unitEnded(false);
+  }
+
+  // ---- effects
+
+  /** Binds have no answer of their own that would be heard of: what comes behind one says that it was done. */
+  #passBinds(): void {
+    const { requests } = this.#sent;
+    for (let request = requests.first; request?.kind === 'bind'; request = requests.first) {
+      this.#bound(request.portal, request.statement);
+      requests.take();
     }
   }
 
-  #effects(text: readonly [number, number] | null, buffer: Buffer, facts: TextFacts): SessionEffects {
-    if (text === null) return pinned(PinReason.StatementTooLarge);
-    const [start, end] = text;
-    if (UNREADABLE_ENCODINGS.has(facts.clientEncoding) && !isAscii(buffer.subarray(start, end))) {
-      return pinned(PinReason.ClientEncoding);
+  #bound(portal: string | null, statement: string | null): void {
+    const entry = statement === null ? this.prepared.any() : this.prepared.find(statement);
+    this.#portals.bind(portal, entry ?? unknownEntry);
+  }
+
+  #parsed(statement: PreparedStatement, facts: TextFacts): void {
+    if (statement === unreadStatement) {
+      this.prepared.keepUnread();
+      this.#leftovers.doubt();
+    } else this.prepared.keep(statement, this.#leftovers.circumstances(facts));
+  }
+
+  /** A statement has failed, or was cut short; some of what it does may stay all the same. */
+  #mayHaveRun(statement: StatementAnalysis | undefined, depth = 0): void {
+    for (const effect of statement?.effects ?? []) {
+      if (effect.kind === 'pin' && survivesFailure(effect.reason)) this.#leftovers.pin(effect.reason, effect.name);
+      else if (effect.kind === 'execute' && depth < EXECUTE_DEPTH_MAX) {
+        for (const inner of this.prepared.analysisOf(effect.name)?.statements ?? []) this.#mayHaveRun(inner, depth + 1);
+      }
     }
-    // How it will be read depends on a unit that has not been answered.
-    if (this.#readingChanges > 0 && !isPlainText(buffer.subarray(start, end)))
-      return pinned(PinReason.UnknownStatement);
-    return sessionEffects(buffer, start, end, facts.escapesInStrings, facts.isInTransaction);
   }
 
-  #changesReading({ setting, resets }: SessionEffects): boolean {
-    return LEXICAL_SETTINGS.some((name) => {
-      if (setting?.name === name) return true;
-      const isSet = this.#readingChanges > 0 || this.#settings.has(name);
-      return isSet && (resets === 'all' || resets.includes(name));
-    });
-  }
-
-  #openUnit(): PendingUnit {
-    const last = this.#units.at(-1);
-    if (this.#isUnitOpen && last !== undefined) return last;
-    const unit: PendingUnit = { noted: [], hasFailed: false };
-    this.#units.push(unit);
-    this.#isUnitOpen = true;
-    return unit;
-  }
-
-  #endUnit(isSimpleQuery: boolean): void {
-    this.#openUnit();
-    this.#isUnitOpen = false;
-    this.prepared.unitSent(isSimpleQuery);
-  }
-
-  /** DEALLOCATE is not undone by the failure of what stands behind it, and how far the unit has come is not known. */
-  #applyFailed(effects: SessionEffects): void {
-    if (this.prepared.has(effects.deallocates)) this.#pins.add(PinReason.PreparedInSql);
-  }
-
-  /** It was prepared, which has no effect yet; when it will run cannot be told. */
-  #applyNamed(effects: SessionEffects): void {
-    if (effects.setting !== null || effects.resets.length > 0) this.#pins.add(PinReason.Setting);
-    if (effects.deallocates.length > 0) this.#pins.add(PinReason.PreparedInSql);
-  }
-
-  /** `isLasting`: no transaction is open, and none was rolled back, that would undo the effects. */
-  #apply({ effects, changesReading }: NotedEffects, unit: PendingUnit, isLasting: boolean): void {
-    if (effects.deallocates.length > 0) this.#deallocate(effects.deallocates);
-    if (!isLasting) {
-      if (effects.setting !== null || effects.resets.length > 0) this.#pins.add(PinReason.Setting);
-      return;
+  /** A statement has ended well; `hasRolledBack` by its tag. */
+  #ran(statement: StatementAnalysis, hasRolledBack: boolean, facts: TextFacts, depth = 0): void {
+    const { effects, functions } = statement;
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'begin':
+          break;
+        case 'commit':
+        case 'rollback':
+        case 'prepare_transaction':
+          if (hasRolledBack || effect.kind === 'rollback') this.#leftovers.rollback();
+          else this.#committed();
+          break;
+        case 'savepoint':
+          this.#leftovers.savepoint(effect.name);
+          break;
+        case 'release':
+          this.#leftovers.release(effect.name);
+          break;
+        case 'rollback_to':
+          this.#leftovers.rollbackTo(effect.name);
+          break;
+        case 'prepare':
+          this.#prepare(effect.name, effect.sql, effect.prepared, facts);
+          break;
+        case 'execute':
+          this.#execute(effect.name, facts, depth + 1);
+          break;
+        case 'deallocate':
+          this.#forget(effect.name);
+          break;
+        default:
+          this.#leftovers.apply(effect, facts);
+          if (effect.kind === 'discard' && effect.what === 'all') this.#forget(null);
+      }
     }
-    for (const reason of effects.unpins) {
-      const isPinnedAgain =
-        this.#namedPins.has(reason) ||
-        [unit, ...this.#units].some((each) => each.noted.some((other) => other.effects.pins.includes(reason)));
-      if (!isPinnedAgain) this.#pins.delete(reason);
-    }
-    if (changesReading && !this.#isPlain(effects)) this.#pins.add(PinReason.Setting);
-    if (effects.resets === 'all') this.#settings.clear();
-    else for (const name of effects.resets) this.#settings.delete(name);
-    if (effects.setting !== null) this.#set(effects.setting.name, effects.setting.sql);
+    if (functions.length > 0 && UNLOCKS.some((name) => functions.includes(name))) this.#unlocked();
   }
 
-  #deallocate(names: readonly string[] | 'all'): void {
-    this.prepared.forget(names);
-    if (names !== 'all') return;
-    // Of named statements only those are left that are on their way.
-    const left = this.#units.flatMap((unit) => unit.noted.filter(({ isNamed }) => isNamed));
-    this.#namedPins = new Set(left.flatMap(({ effects }) => effects.pins));
+  /** Null: all of them. */
+  #forget(name: string | null): void {
+    if (name === null) this.prepared.forgetAll();
+    else this.prepared.forget(name);
+    // Of those that only the node has told of.
+    this.#leftovers.unpin(PinReason.PreparedInSql, name);
+    this.#leftovers.unpin(PinReason.TooManyPrepared, name);
   }
 
-  #set(name: string, sql: string): void {
-    this.#settings.delete(name);
-    if (this.#settings.size >= SETTINGS_MAX) this.#pins.add(PinReason.Setting);
-    else this.#settings.set(name, sql);
+  #committed(): void {
+    this.#leftovers.commit();
+    const { oldestUnit } = this.#sent.requests;
+    if (oldestUnit !== undefined) oldestUnit.hasCommitted = true;
   }
 
-  /** Whether what is replayed means the same before and after a change of a lexical setting. */
-  #isPlain(effects: SessionEffects): boolean {
-    // DISCARD ALL leaves nothing to replay.
-    const isAllGone = effects.resets === 'all' && effects.deallocates === 'all';
-    if (isAllGone) return true;
-    const settings = effects.resets === 'all' ? [] : [...this.#settings.values()];
-    return settings.every((sql) => isPlainText(Buffer.from(sql, 'latin1'))) && this.prepared.isPlain();
+  #unlocked(): void {
+    if (hasPin(this.#leftovers.lasting, PinReason.AdvisoryLock)) this.#leftovers.doubt();
   }
-}
 
-function isAscii(text: Uint8Array): boolean {
-  return text.every((byte) => byte < 0x80);
+  #prepare(name: string, sql: string, prepared: StatementAnalysis, facts: TextFacts): void {
+    const analysis = { statements: [prepared] };
+    const isRoom = this.prepared.claim(sql.length);
+    this.prepared.keep({ name, frame: null, sql: isRoom ? sql : null, analysis }, this.#leftovers.circumstances(facts));
+  }
+
+  /** A statement was prepared out of sight, in this string of statements; false: how cannot be told. */
+  #prepareAgain({ name, sql }: InspectedStatement): boolean {
+    if (sql === null) return false;
+    const text = Buffer.from(sql, 'latin1');
+    const { statements } = this.#sent.analyze(text, 0, text.length, INSPECTED);
+    const [effect] = statements.length === 1 ? (statements[0]?.effects ?? []) : [];
+    if (effect?.kind !== 'prepare' || effect.name !== name) return false;
+    this.#prepare(name, effect.sql, effect.prepared, INSPECTED);
+    return true;
+  }
+
+  #execute(name: string, facts: TextFacts, depth: number): void {
+    const analysis = depth > EXECUTE_DEPTH_MAX ? unknown : (this.prepared.analysisOf(name) ?? unknown);
+    for (const statement of analysis.statements) this.#ran(statement, false, facts, depth);
+  }
 }

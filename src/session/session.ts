@@ -1,31 +1,30 @@
 import type { Backend } from '../backend/backend.js';
-import { messageOf, SwitchyardError } from '../errors.js';
+import { SwitchyardError } from '../errors.js';
 import type { Wire } from '../net/wire.js';
-import { authenticationOk, backendKeyData, readyForQuery } from '../protocol/backend-messages.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { CollectTable } from '../protocol/frame-scanner.js';
 import { Admission } from '../relay/relay.js';
-import type { Loss, Relay, RelayOwner } from '../relay/relay.js';
+import type { Loss, Relay, RelayOwner, Replay, TransactionEnd } from '../relay/relay.js';
 import { StreamRelay } from '../relay/stream-relay.js';
 import { PinReason } from '../sql/pin-reason.js';
+import { canRunAgain } from '../sql/analysis.js';
+import type { TextFacts } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
-import { ClientParameters } from './client-parameters.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext, SessionIntent } from './context.js';
-import { forwardCancel } from './forward-cancel.js';
+import { Departure } from './departure.js';
+import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
+import { Inspector } from './inspector.js';
 import { LossJudge } from './loss-judge.js';
-import { errorOf, fatalOf, judgeLoss } from './loss.js';
-import { mustLeave } from './must-leave.js';
+import { LossSettler } from './loss-settler.js';
+import { errorOf, fatalOf } from './loss.js';
+import { requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
-import type { NodeDecision, SeekerOwner } from './seeker.js';
+import type { SeekerOwner } from './seeker.js';
 import { SessionState } from './session-state.js';
-import type { TextFacts } from './session-state.js';
 import { Wait } from './wait.js';
-
-/** How long a node that stops may take to say so on each of its connections, before they are cut. */
-const FAREWELL_MS = 500;
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
 export class Session implements RelayOwner, SeekerOwner {
@@ -38,16 +37,16 @@ export class Session implements RelayOwner, SeekerOwner {
   readonly #context: SessionContext;
   readonly #seeker: Seeker;
   readonly #judge: LossJudge;
-  readonly #parameters: ClientParameters;
+  readonly #settler: LossSettler;
+  readonly #greeter: Greeter;
   readonly #facts: () => TextFacts;
-  /** Where the last attached backend was. */
-  #lastNode: NodeName | null = null;
-  #isGreeted = false;
+  readonly #inspector: Inspector;
+  readonly #departure: Departure;
   #isClosed = false;
   /** The client has ended its sending side. */
   #isClientEnding = false;
-  /** Since when the node of the attached backend is to be left. */
-  #leavingSinceMs: number | null = null;
+  /** The next backend must be in a transaction when the waiting unit comes. */
+  #mustBegin = false;
   /** Set while a shutdown or a drain waits for the next boundary. */
   #ending: { readonly reason: CloseReason; readonly error: SwitchyardError } | null = null;
 
@@ -65,18 +64,18 @@ export class Session implements RelayOwner, SeekerOwner {
     this.identity = identity;
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
-    this.state = new SessionState(context.limits.preparedStatements);
+    this.state = new SessionState(context.limits.preparedStatements, context.analyzer, context.clock);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
-    this.#parameters = new ClientParameters(intent.route === 'standby');
-    this.#facts = () => ({
-      clientEncoding: this.#parameters.get('client_encoding') ?? '',
-      escapesInStrings: this.#parameters.get('standard_conforming_strings') === 'off',
-      isInTransaction: this.isInTransaction,
-    });
-    this.relay = new StreamRelay(wire, rest, this, collect, context.limits.messageBytes, context.counters);
+    this.#greeter = new Greeter(identity, intent, context.greetings);
+    this.#facts = () => this.#greeter.textFacts;
+    const limits = { messageBytesMax: context.limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
+    this.relay = new StreamRelay(wire, rest, this, collect, limits, context.counters);
+    this.#departure = new Departure(id, this.relay, () => this.#seeker.target, context);
     this.#seeker = new Seeker(this, context);
-    this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settleLoss(loss, isClusterChanging));
+    this.#inspector = new Inspector(this, context);
+    this.#settler = new LossSettler(this, context);
+    this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settle(loss, isClusterChanging));
   }
 
   // ---- what others see
@@ -125,14 +124,14 @@ export class Session implements RelayOwner, SeekerOwner {
 
   /** Greets the client, with a backend when nothing is known yet of what a node would say. */
   open(): void {
-    const greeting = this.identity.isReplication ? null : this.#context.greetings.get(this.#greetingKey());
-    if (greeting === null) this.#seeker.admit();
-    else this.#greet(greeting);
+    const { remembered } = this.#greeter;
+    if (remembered === null) this.#seeker.admit(null);
+    else this.#greet(remembered);
   }
 
   /** Tells the client why, if there is a reason to, and ends. */
   end(reason: CloseReason, error: SwitchyardError | null): void {
-    this.#close(reason, error === null ? null : fatalOf(error));
+    this.close(reason, error === null ? null : fatalOf(error));
   }
 
   /** Ends the session at its next boundary, or now if it is at one. */
@@ -149,16 +148,7 @@ export class Session implements RelayOwner, SeekerOwner {
     if (this.#isClosed) return;
     this.relay.askAtUnit = true;
     this.#judge.look();
-    const backend = this.relay.backend;
-    if (backend === null) return;
-    const leave = mustLeave(this.#context.view(), backend.identity.node, this.#seeker.target);
-    if (leave === null || !leave.mayHearFarewell) this.#leavingSinceMs = null;
-    if (leave === null) return;
-    const { clock } = this.#context;
-    this.#leavingSinceMs ??= clock.nowMs();
-    const leftMs = this.#leavingSinceMs + FAREWELL_MS - clock.nowMs();
-    if (leave.mayHearFarewell && leftMs > 0) clock.setTimer(leftMs, () => this.reconsider());
-    else this.relay.cut(new SwitchyardError('session_cannot_move', leave.why));
+    this.#departure.look();
   }
 
   /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
@@ -166,12 +156,22 @@ export class Session implements RelayOwner, SeekerOwner {
     if (this.node === node && this.relay.isAtBoundary && this.state.pinReason === null) this.#seeker.giveBack('drain');
   }
 
+  /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
+  evict(why: string): void {
+    this.#departure.evict(why);
+  }
+
+  /** Asks the node now what the session has there, if that may free it and it is at a boundary. */
+  inspect(): void {
+    this.#inspector.inspect();
+  }
+
   /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
   async cancel(): Promise<void> {
-    const { counters, logger, limits } = this.#context;
+    const { counters } = this.#context;
     const backend = this.relay.backend;
     const { wait } = this.#seeker;
-    if (this.#isGreeted && (wait === Wait.Hold || wait === Wait.Retry || wait === Wait.Backend)) {
+    if (this.#greeter.isGreeted && (wait === Wait.Hold || wait === Wait.Retry || wait === Wait.Backend)) {
       counters.cancels.add('held');
       this.#seeker.stopWaiting();
       this.#seeker.leaveHold();
@@ -182,20 +182,20 @@ export class Session implements RelayOwner, SeekerOwner {
       counters.cancels.add('idle');
       return;
     }
-    try {
-      await forwardCancel(backend, limits.connectTimeoutMs);
-      counters.cancels.add('forwarded');
-    } catch (error) {
-      counters.cancels.add('failed');
-      logger.warn({ session: this.id, node: backend.identity.node, error: messageOf(error) }, 'cancel request failed');
-    }
+    counters.cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
   }
 
   // ---- RelayOwner: the client
 
-  onUnitStart(): Admission {
+  onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
     const ending = this.#ending;
-    if (ending === null || !this.relay.isAtBoundary) return this.#seeker.admit();
+    if (this.#inspector.isRunning) {
+      this.#seeker.waitFor(Wait.Boundary, 'its node is being asked what it has there');
+      return Admission.Wait;
+    }
+    if (ending === null || !this.relay.isAtBoundary) {
+      return this.#seeker.admit(() => this.state.peek(type, buffer, start, end, this.#facts));
+    }
     this.#seeker.later(() => this.end(ending.reason, ending.error));
     return Admission.Wait;
   }
@@ -205,38 +205,70 @@ export class Session implements RelayOwner, SeekerOwner {
   }
 
   onTerminate(): void {
-    this.#close(CloseReason.Terminated, null);
+    this.close(CloseReason.Terminated, null);
   }
 
   onClientViolation(message: string): void {
-    this.#close(CloseReason.ClientViolation, fatalOf(new SwitchyardError('protocol_violation', message)));
+    this.close(CloseReason.ClientViolation, fatalOf(new SwitchyardError('protocol_violation', message)));
   }
 
   onClientEnd(): void {
     this.#isClientEnding = true;
-    if (this.relay.isQuiet || this.relay.isWaiting) this.#close(CloseReason.ClientGone, null);
+    if (this.relay.isQuiet || this.relay.isWaiting) this.close(CloseReason.ClientGone, null);
   }
 
   onClientClose(): void {
-    this.#close(CloseReason.ClientGone, null);
+    this.close(CloseReason.ClientGone, null);
   }
 
   // ---- RelayOwner: the backend
 
   onParameter(buffer: Buffer, start: number, end: number): boolean {
-    const nameEnd = buffer.indexOf(0, start);
-    if (nameEnd < 0) return true;
-    return this.#parameters.note(
-      buffer.toString('utf8', start, nameEnd),
-      buffer.toString('utf8', nameEnd + 1, end - 1),
-    );
+    return this.#greeter.note(buffer, start, end);
   }
 
   onAcknowledged(type: number): void {
-    this.state.prepared.acknowledged(type);
+    this.state.acknowledged(type);
   }
 
-  onCommandEnd(): void {}
+  onCommandEnd(type: number, buffer: Buffer, start: number, end: number): void {
+    this.state.commandEnded(type, buffer, start, end);
+  }
+
+  onStalePlan(): Replay | null {
+    return this.state.prepareAgain();
+  }
+
+  onUnitTakenBack(): void {
+    this.#context.counters.replays.add('plan_changed');
+    this.state.failed();
+    this.state.ended(TransactionStatus.Idle);
+  }
+
+  onCommandFailed(): void {
+    this.state.failed();
+  }
+
+  onSubstituteEnd(): void {
+    this.state.ended(TransactionStatus.Idle);
+    this.state.settle();
+    if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
+  }
+
+  transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null {
+    return this.state.transactionEnd(type, buffer, start, end, this.#facts);
+  }
+
+  onTransactionReopened(): void {
+    this.#mustBegin = true;
+  }
+
+  mayTakeBack(): boolean {
+    const first = this.state.oldestUnit;
+    return (
+      this.#context.limits.replayBytes > 0 && !this.isInTransaction && first !== undefined && canRunAgain(first.repeat)
+    );
+  }
 
   onBackendError(fields: ErrorFields): void {
     this.state.failed();
@@ -248,17 +280,19 @@ export class Session implements RelayOwner, SeekerOwner {
 
   onUnitEnd(): void {
     this.#context.counters.units.add(this.#seeker.target);
+    this.#settler.unitEnded();
     this.state.ended(this.relay.backend?.transactionStatus ?? TransactionStatus.Idle);
   }
 
   onQuiet(): void {
     this.state.settle();
-    if (this.#isClientEnding) this.#close(CloseReason.ClientGone, null);
+    if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
     else if (this.#ending !== null && this.relay.isAtBoundary) this.end(this.#ending.reason, this.#ending.error);
     else if (this.#seeker.wait === Wait.Boundary) {
       this.#seeker.stopWaiting();
       this.relay.resume();
     }
+    this.#inspector.onQuiet();
   }
 
   onReplayError(fields: ErrorFields): void {
@@ -268,20 +302,21 @@ export class Session implements RelayOwner, SeekerOwner {
   }
 
   onReplayDone(): void {
-    this.#tellParameters();
+    const { backend } = this.relay;
+    if (backend !== null) this.#tellParameters(backend);
   }
 
   onBackendLost(loss: Loss): void {
     const node = loss.backend.identity.node;
     this.#seeker.lost(loss.backend);
+    this.#inspector.drop();
     if (this.#isClosed) return;
-    this.#context.logger.debug(
-      { session: this.id, node, farewell: loss.farewell?.sqlState, error: loss.error?.message },
-      'backend lost',
-    );
+    const { farewell, error } = loss;
+    const why = farewell?.sqlState ?? error?.message;
+    this.#context.logger.debug({ session: this.id, node, why }, 'backend lost');
     if (loss.error instanceof SwitchyardError) {
       // We cut it ourselves, because the cluster changed.
-      this.#settleLoss(loss, true);
+      this.#settle(loss, true);
       return;
     }
     this.#context.suspect(node);
@@ -291,30 +326,24 @@ export class Session implements RelayOwner, SeekerOwner {
 
   // ---- SeekerOwner
 
-  onBackend(backend: Backend, decision: NodeDecision): void {
-    const { counters, logger } = this.#context;
-    const from = this.#lastNode;
-    this.#lastNode = decision.node;
-    const replay = this.#isGreeted ? this.state.replay() : null;
+  onBackend(backend: Backend): void {
+    const replay = this.#greeter.isGreeted ? this.state.replay(this.#mustBegin) : null;
+    this.#mustBegin = false;
     this.relay.attach(backend, replay);
-    this.#leavingSinceMs = null;
-    this.relay.askAtUnit = this.#ending !== null;
-    if (from !== null && from !== decision.node) {
-      counters.moves.add(decision.reason);
-      logger.debug({ session: this.id, from, to: decision.node, reason: decision.reason }, 'session moved');
-    }
-    if (!this.#isGreeted) {
+    this.#departure.arrived();
+    this.relay.askAtUnit = this.#ending !== null || !this.#context.gate.isOpen;
+    if (!this.#greeter.isGreeted) {
       this.#greet(backend.parameters);
       return;
     }
-    if (replay === null) this.#tellParameters();
+    if (replay === null) this.#tellParameters(backend);
     this.relay.resume();
   }
 
   onRetry(): void {
     if (this.#isClosed) return;
-    if (!this.#isGreeted) {
-      this.#seeker.admit();
+    if (!this.#greeter.isGreeted) {
+      this.#seeker.admit(null);
       return;
     }
     this.relay.resume();
@@ -324,72 +353,42 @@ export class Session implements RelayOwner, SeekerOwner {
 
   onRejected(error: Error, isFinal: boolean): void {
     if (this.#isClosed) return;
-    if (this.#isGreeted && !isFinal) {
+    if (this.#greeter.isGreeted && !isFinal) {
       this.relay.rejectUnit(errorOf(error));
       return;
     }
     const isNoNode = error instanceof SwitchyardError && (error.code === 'no_primary' || error.code === 'no_standby');
-    this.#close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
+    this.close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
   }
 
   // ----
 
-  #settleLoss(loss: Loss, isClusterChanging: boolean): void {
+  #settle(loss: Loss, isClusterChanging: boolean): void {
     if (this.#isClosed) return;
     this.#seeker.stopWaiting();
-    const verdict = judgeLoss(loss, this.state.pinReason, this.state.mayBeginTransaction, isClusterChanging);
-    this.state.abandon();
-    const { counters } = this.#context;
-    switch (verdict.kind) {
-      case 'destroy':
-        this.#close(CloseReason.BackendLost, null, true);
-        return;
-      case 'close':
-        if (verdict.pin !== null) counters.unmovable.add(verdict.pin);
-        this.#close(verdict.reason, verdict.error);
-        return;
-      case 'fail':
-        counters.unitsCut.add(verdict.sqlState);
-        this.relay.failUnits(verdict.error, loss.owed);
-        break;
-      case 'keep':
-      default:
-    }
-    if (this.#isClientEnding) this.#close(CloseReason.ClientGone, null);
+    this.#settler.settle(loss, this.#seeker.target, isClusterChanging);
+    if (this.#isClosed) return;
+    if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
+    else if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
     else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
-    else if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
   }
 
   #greet(reported: ReadonlyMap<string, string>): void {
-    this.#isGreeted = true;
-    const { processId, key } = this.identity.cancelKey;
-    if (!this.identity.isReplication) this.#context.greetings.set(this.#greetingKey(), reported);
-    this.relay.say(
-      Buffer.concat([
-        authenticationOk(),
-        this.#parameters.greet(reported),
-        backendKeyData(processId, key),
-        readyForQuery(TransactionStatus.Idle),
-      ]),
-    );
+    this.relay.say(this.#greeter.greet(reported));
     this.relay.resume();
   }
 
-  #greetingKey(): string {
-    return `${this.intent.route}\0${this.identity.user}\0${this.identity.database}\0${this.identity.startupKey}`;
-  }
-
-  #tellParameters(): void {
-    const backend = this.relay.backend;
-    if (backend === null) return;
-    const changed = this.#parameters.update(backend.parameters);
+  #tellParameters(backend: Backend): void {
+    const changed = this.#greeter.update(backend);
     if (changed.length > 0) this.relay.say(changed);
   }
 
-  #close(reason: CloseReason, last: Buffer | null, isBroken = false): void {
+  /** Says `last`, if anything, and ends; at once and without a word when the stream is broken. */
+  close(reason: CloseReason, last: Buffer | null, isBroken = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#judge.drop();
+    this.#inspector.drop();
     this.#seeker.close();
     if (isBroken) this.relay.destroy();
     else this.relay.close(last);

@@ -14,9 +14,12 @@ export type Effect =
   | { readonly kind: 'commit' | 'rollback'; readonly isChained: boolean }
   | { readonly kind: 'prepare_transaction' }
   | { readonly kind: 'savepoint' | 'release' | 'rollback_to'; readonly name: string }
-  /** PREPARE name AS ...; `sql` is the whole statement. */
-  | { readonly kind: 'prepare'; readonly name: string; readonly sql: string }
-  /** EXECUTE of a statement prepared in SQL: its effects are those of what was prepared. */
+  /** PREPARE name AS ...; `sql` is the whole statement, `prepared` what each EXECUTE of it does. */
+  | { readonly kind: 'prepare'; readonly name: string; readonly sql: string; readonly prepared: StatementAnalysis }
+  /**
+   * EXECUTE of a statement prepared in SQL or by the protocol: beside the effects told here it has those of what was prepared, and it may
+   * be repeated only where that may be repeated too.
+   */
   | { readonly kind: 'execute'; readonly name: string }
   /** Null: ALL. */
   | { readonly kind: 'deallocate'; readonly name: string | null }
@@ -37,10 +40,25 @@ export const Repeat = {
   Always: 'always',
   /** If the first run is proven to have been rolled back: SELECT, VALUES, INSERT, UPDATE, DELETE, MERGE. */
   IfRolledBack: 'if_rolled_back',
-  /** It may commit on its way, or cannot be repeated. */
+  /** It is rolled back whole like those, but only its client can run it again, or knows whether it should: COPY, CREATE TABLE ... */
+  ByClient: 'by_client',
+  /** It may commit on its way, or its effect is not known. */
   Never: 'never',
 } as const;
 export type Repeat = (typeof Repeat)[keyof typeof Repeat];
+
+/** From what may always run again to what may never. */
+const order: readonly Repeat[] = [Repeat.Always, Repeat.IfRolledBack, Repeat.ByClient, Repeat.Never];
+
+/** What holds of two statements together: the stricter of the two. */
+export function stricterRepeat(a: Repeat, b: Repeat): Repeat {
+  return order.indexOf(a) < order.indexOf(b) ? b : a;
+}
+
+/** Whether it can be sent again at all, given the proof where one is needed. */
+export function canRunAgain(repeat: Repeat): boolean {
+  return repeat === Repeat.Always || repeat === Repeat.IfRolledBack;
+}
 
 /** What can be told of one statement from its text. */
 export interface StatementAnalysis {

@@ -209,11 +209,8 @@ test('a session that waits for a standby gets the first one that is fresh', asyn
   assert.deepEqual((await client.reply()).rows, [['node3']]);
 });
 
-for (const [how, code] of [
-  ['killed', '08007'],
-  ['stopped', '57P01'],
-] as const) {
-  test(`a standby is ${how}: idle sessions notice nothing, what was under way fails with ${code} and its session goes on`, async (t) => {
+for (const how of ['killed', 'stopped'] as const) {
+  test(`a standby is ${how}: nobody notices, and the reads that were under way run again on another one`, async (t) => {
     const proxy = await CoreProxy.start(t, cluster().nodes);
     const clients: RawClient[] = [];
     for (let n = 0; n < 6; n += 1) clients.push(await proxy.login('standby'));
@@ -224,21 +221,17 @@ for (const [how, code] of [
     assert.ok(simple && extended && idle);
     const node3 = cluster().node(3);
     const pids = [await backendPid(simple), await backendPid(extended)];
-    simple.send(frontend.query('select pg_sleep(60)'));
-    extended.send(frontend.parse('select pg_sleep(60)'), frontend.bind(), frontend.execute(), frontend.sync());
+    const nap = `select pg_sleep(case when inet_server_port() = ${node3.port} then 60 else 0 end)`;
+    simple.send(frontend.query(nap));
+    extended.send(frontend.parse(nap), frontend.bind(), frontend.execute(), frontend.sync());
     for (const pid of pids) await waitForBackend(node3, pid, 'PgSleep');
     t.after(async () => {
       await node3.start();
       await cluster().waitUntilStreaming();
     });
     await (how === 'killed' ? node3.kill() : node3.stop('fast'));
-    for (const client of [simple, extended]) {
-      const { error, status } = await client.reply();
-      assert.equal(error?.severity, 'ERROR');
-      assert.equal(error.code, code);
-      assert.match(error.detail ?? '', /The session goes on/);
-      assert.equal(status, 'I');
-    }
+    assert.equal((await simple.reply()).types, 'TDCZ');
+    assert.equal((await extended.reply()).types, '12DCZ');
     for (const client of clients) assert.equal(await nodeOf(client), 'node2');
     assert.deepEqual(await spread(proxy, 2), { node2: 2 });
     await proxy.waitForRest(8);

@@ -4,6 +4,7 @@ import { DcsState } from '../../src/dcs/claims.js';
 import { GrpcEtcdEndpoint } from '../../src/dcs/etcd3-grpc.js';
 import { startEtcdCluster } from '../support/etcd-server.js';
 import { PREFIX, followEtcd } from '../support/follow-etcd.js';
+import { Partitions } from '../support/partitions.js';
 import { waitFor } from '../support/processes.js';
 
 test('one of three members down: whichever it is, the claims stay live and the news come', async (t) => {
@@ -74,4 +75,34 @@ test('a watch on a member that loses its leader is ended by etcd, not left mute'
   endpoint.watch(PREFIX, 1n, { onCreated, onEvents: () => {}, onBroken: (error) => broken.push(error) });
   await waitFor(() => broken.length > 0, { timeoutMs: 20_000, what: 'the end of the watch' });
   assert.match(broken[0]?.message ?? '', /no leader/);
+});
+
+test('a member cut off from the others is left for one that has a leader; who knows only that one sees nothing change until it is back', async (t) => {
+  const partitions = new Partitions();
+  t.after(() => partitions.close());
+  const members = await startEtcdCluster(t, 3, { joinGroup: (name) => partitions.join(name) });
+  const [alone, ...others] = members;
+  assert.ok(alone !== undefined);
+  // Both begin with the first host.
+  const first = { random: () => 0, staleAfterMs: 8000 };
+  const free = followEtcd(t, { ...first, hosts: members.map(({ address }) => address) });
+  const bound = followEtcd(t, { ...first, hosts: [alone.address] });
+  await alone.put(`${PREFIX}leader`, 'node1');
+  for (const { until } of [free, bound]) await until('the leader', ({ leader }) => leader?.name === 'node1');
+  await partitions.drop([
+    { from: alone.name, toPorts: others.map(({ peerPort }) => peerPort), answersToo: true },
+    ...others.map(({ name }) => ({ from: name, toPorts: [alone.peerPort], answersToo: true })),
+  ]);
+  await others[0]?.healthy();
+  await others[0]?.put(`${PREFIX}leader`, 'node2');
+  await free.until('news of the others', ({ leader }) => leader?.name === 'node2');
+  const stale = await bound.until('stale claims', ({ state }) => state === DcsState.Stale);
+  assert.equal(stale.leader?.name, 'node1');
+  await others[0]?.put(`${PREFIX}leader`, 'node3');
+  await free.until('more news', ({ leader }) => leader?.name === 'node3');
+  await partitions.heal();
+  const back = await bound.until('live claims', ({ state }) => state === DcsState.Live);
+  assert.equal(back.leader?.name, 'node3');
+  assert.ok(free.pictures.every(({ state }) => state === DcsState.Live));
+  assert.ok(bound.pictures.every(({ leader }) => leader?.name !== 'node2'));
 });

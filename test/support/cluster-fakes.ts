@@ -92,6 +92,7 @@ export function primarySample(atMs: number, lsn: bigint, over: SampleOver = {}):
     timeline: 1,
     streaming: false,
     replayPaused: false,
+    freeConnections: null,
     sentAtMs: atMs,
     answeredAtMs: atMs,
     identity: { serverVersion: 150018, systemIdentifier, startedAtMs, seesReceiver: true, role: 'monitor' },
@@ -138,6 +139,8 @@ export function nodeViewOf(name: NodeName, over: Partial<NodeView> = {}): NodeVi
     tags: new Map(),
     weight: 1,
     acceptsConnections: true,
+    drained: false,
+    freeConnections: null,
     ...over,
   };
 }

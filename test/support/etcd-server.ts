@@ -16,6 +16,8 @@ export interface EtcdServerOptions {
   readonly args?: readonly string[];
   /** PEM files; opens `tlsPort` besides `port`. With `caFile` clients must show a certificate. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile?: string };
+  /** Gives the command prefix that runs a member, by its name, in a group of its own: see `Partitions.join`. */
+  readonly joinGroup?: (member: string) => Promise<readonly string[]>;
 }
 
 interface Peer {
@@ -36,6 +38,8 @@ export class EtcdServer {
   readonly host = '127.0.0.1';
   readonly port: number;
   readonly tlsPort: number;
+  /** Where the other members reach it. */
+  readonly peerPort: number;
   readonly name: string;
   readonly #program: string;
   readonly #folder: string;
@@ -59,6 +63,7 @@ export class EtcdServer {
     this.name = self.name;
     this.port = self.port;
     this.tlsPort = self.tlsPort;
+    this.peerPort = self.peerPort;
   }
 
   /** Makes the members of one cluster, all stopped. Throws with advice when etcd is not installed. */
@@ -80,10 +85,15 @@ export class EtcdServer {
     return { host: this.host, port: this.port };
   }
 
+  get isRunning(): boolean {
+    return this.#process?.isRunning ?? false;
+  }
+
   /** Starts the process without waiting until it serves. */
   async launch(): Promise<void> {
     const flags = Object.entries(this.#flags()).map(([flag, value]) => `--${flag}=${value}`);
-    const command = [this.#program, '--unsafe-no-fsync', ...flags, ...(this.#options.args ?? [])];
+    const join = (await this.#options.joinGroup?.(this.name)) ?? [];
+    const command = [...join, this.#program, '--unsafe-no-fsync', ...flags, ...(this.#options.args ?? [])];
     this.#process = await TestProcess.start(this.name, command, { deathSignal: 'KILL' });
   }
 

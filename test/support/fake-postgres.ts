@@ -1,4 +1,4 @@
-import { IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL } from '../../src/replication/probe-sql.js';
+import { IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL, SAMPLE_AND_COUNT_SQL } from '../../src/replication/probe-sql.js';
 import type { ProbeRows } from '../../src/replication/probe-sql.js';
 import type { ProbeConnect, ProbeConnection, ProbeTarget } from '../../src/replication/probe.js';
 import { SYSTEM } from './cluster-fakes.js';
@@ -80,6 +80,7 @@ export class FakeNode {
   uptimeS = 86_400;
   seesReceiver = true;
   mayReadControl = true;
+  freeConnections: number | null = 97;
   /** Answers nothing, on any connection. */
   isFrozen = false;
   /** New connections get no answer; old ones live. */
@@ -135,14 +136,21 @@ export class FakeNode {
     }
     if (!this.inRecovery) {
       const file = `${this.timeline.toString(16).toUpperCase().padStart(8, '0')}0000000000000003`;
-      return [['f', this.lsn, file, null, null, null, null, null, null, null]];
+      return [['f', this.lsn, file, null, null, null, null, null, null, null, ...this.#count(sql)]];
     }
     const pid = this.hasReceiver ? '4711' : null;
     const status = this.hasReceiver && this.seesReceiver ? this.status : null;
     const tli = this.hasReceiver && this.seesReceiver ? String(this.timeline) : null;
     const control = tli === null ? String(this.timeline) : null;
     const paused = this.isPaused ? 't' : 'f';
-    return [['t', null, null, this.lsn, this.received, pid, status, tli, control, paused]];
+    return [['t', null, null, this.lsn, this.received, pid, status, tli, control, paused, ...this.#count(sql)]];
+  }
+
+  #count(sql: string): (string | null)[] {
+    if (sql !== SAMPLE_AND_COUNT_SQL) {
+      return [];
+    }
+    return [this.inRecovery || this.freeConnections === null ? null : String(this.freeConnections)];
   }
 }
 

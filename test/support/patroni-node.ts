@@ -109,6 +109,11 @@ export class PatroniNode {
     this.#replayPaused.continue();
   }
 
+  /** Kills Patroni and leaves PostgreSQL alone, which lives on; `start` gives it another Patroni. */
+  async killPatroni(): Promise<void> {
+    await this.#patroni?.kill();
+  }
+
   /** Kills every process of PostgreSQL and leaves Patroni alone. */
   async crashPostgres(): Promise<void> {
     const pids = killTree(this.#postmaster());

@@ -7,7 +7,7 @@ import type { Reading } from '../../config/reading.js';
 import { readYamlTree } from '../../config/yaml-tree.js';
 import { messageOf } from '../../errors.js';
 
-const ADMIN_PORT = 9432;
+export const ADMIN_PORT = 9432;
 const DEFAULT_ADDRESS: HostPort = { host: '127.0.0.1', port: ADMIN_PORT };
 const ENV_NAME = 'SWITCHYARD_ADMIN';
 
@@ -59,6 +59,6 @@ function dialable(host: string): string {
   return host === EVERY_INTERFACE || host === '0.0.0.0' ? '127.0.0.1' : host;
 }
 
-function fieldOf(value: unknown, name: string): unknown {
+export function fieldOf(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
 }

@@ -106,13 +106,18 @@ function sessionLine({ sessions, held }: StatusDocument): string {
 }
 
 /** What is worth a line of its own. */
-function remarks({ ready, reason, promotion, dcs, cluster }: StatusDocument): string[] {
+function remarks({ ready, reason, promotion, dcs, cluster, drains }: StatusDocument): string[] {
   const lines: string[] = [];
   if (!ready && reason !== null) lines.push(`Not ready: ${printable(reason)}`);
   if (promotion.reason !== null && promotion.disturbedSeconds !== null) {
+    const what = promotion.admits === 'repeatable' ? 'Transactions' : 'Units';
     lines.push(
-      `Units for the primary have waited for ${formatSeconds(promotion.disturbedSeconds)}: ${printable(promotion.reason)}`,
+      `${what} for the primary have waited for ${formatSeconds(promotion.disturbedSeconds)}: ${printable(promotion.reason)}`,
     );
+  }
+  for (const { node, target, sessions, sinceSeconds } of drains) {
+    const left = sessions === 0 ? 'it is empty' : `${count(sessions, 'session')} left`;
+    lines.push(`Drained for ${formatSeconds(sinceSeconds)}: ${printable(node)} (${printable(target)}), ${left}`);
   }
   if (dcs.trouble !== null) lines.push(`DCS: ${printable(dcs.trouble)}`);
   const { switchover } = cluster;

@@ -5,8 +5,10 @@ import type { ClusterView } from '../../../src/cluster/view.js';
 import { parseConfig } from '../../../src/config/load.js';
 import type { Claims } from '../../../src/dcs/claims.js';
 import type { Conductor } from '../../../src/failover/conductor.js';
+import { DrainOrders } from '../../../src/failover/drain-orders.js';
 import { HoldQueue } from '../../../src/failover/hold-queue.js';
-import { Phase, initialPromotion } from '../../../src/failover/promotion.js';
+import { PromotionRecorder } from '../../../src/failover/promotion-recorder.js';
+import { Phase, admitsOf, initialPromotion } from '../../../src/failover/promotion.js';
 import type { PromotionState } from '../../../src/failover/promotion.js';
 import { silentLogger } from '../../../src/log.js';
 import { Counters } from '../../../src/metrics/counters.js';
@@ -59,6 +61,9 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
   const clock = new FakeClock();
   const counters = new Counters();
   const ticks = new Ticks({ capacity: 16, beliefMs: 60_000 });
+  const registry = new SessionRegistry(() => {});
+  const primaryHold = new HoldQueue(config.promotion, clock);
+  const records = new PromotionRecorder(clock, silentLogger, counters, primaryHold);
   const connectLimits = { connectTimeoutMs: 1, keepAliveMs: 0, bufferBytes: 1, messageBytesMax: 1 };
   const state: PromotionState = {
     ...initialPromotion(clock.nowMs()),
@@ -66,6 +71,18 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     disturbedSinceMs: null,
     ...wishes.promotion,
   };
+  const pool = new Pool(config.pool, connectLimits, clock, silentLogger, counters);
+  const drains = new DrainOrders({
+    clock,
+    logger: silentLogger,
+    counters,
+    registry,
+    pool,
+    view: () => proxy.view,
+    keepMs: () => config.promotion.announceTimeoutMs,
+    onChange: () => {},
+    onStandby: (node) => records.drainOf(node),
+  });
   const proxy: FakeProxy = {
     config,
     clock,
@@ -74,9 +91,9 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     claims: wishes.claims ?? claimsOf({ confirmedAtMs: clock.nowMs() }),
     logger: silentLogger,
     counters,
-    registry: new SessionRegistry(() => {}),
-    pool: new Pool(config.pool, connectLimits, clock, silentLogger, counters),
-    primaryHold: new HoldQueue(config.promotion, clock),
+    registry,
+    pool,
+    primaryHold,
     standbyHold: new HoldQueue(config.promotion, clock),
     startups: wishes.startups ?? 0,
     isStopping: wishes.isStopping ?? false,
@@ -84,7 +101,10 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     conductor: {
       state,
       phase: state.phase,
+      admits: admitsOf(state),
       isOpen: state.phase === Phase.Stable,
+      records,
+      drains,
       reason: state.phase === Phase.Stable ? '' : 'something is going on',
     } as unknown as Conductor,
     watch: {

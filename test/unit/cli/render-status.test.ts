@@ -21,7 +21,10 @@ function nodeOf(over: Partial<StatusNode>): StatusNode {
     streaming: true,
     synchronous: false,
     acceptsConnections: true,
+    drained: false,
     noloadbalance: false,
+    nofailover: false,
+    apiUrl: null,
     weight: 1,
     tags: {},
     serverVersion: 150018,
@@ -144,4 +147,33 @@ test('what a node said cannot command the terminal', () => {
   // oxlint-disable-next-line no-control-regex
   assert.doesNotMatch(text, /[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/);
   assert.match(text, /line break \?\]0;title\? \?31m/);
+});
+
+test('what is drained is told, and what waits meanwhile', () => {
+  const proxy = proxyOf();
+  const status = statusOf(proxy, '1.2.3', 0);
+  const drain = {
+    id: 1,
+    node: 'node1',
+    target: 'primary',
+    firm: false,
+    sinceSeconds: 2.5,
+    sessions: 1,
+    reasons: { open_transaction: 1 },
+    verdict: null,
+    end: null,
+  };
+  const promotion = {
+    ...status.promotion,
+    admits: 'repeatable',
+    reason: 'node1 is about to be stopped',
+    disturbedSeconds: 2.5,
+  };
+  const lines = renderStatus(
+    { ...status, promotion, drains: [drain, { ...drain, node: 'node2', target: 'standby', sessions: 0 }] },
+    PLAIN,
+  );
+  assert.match(lines, /^Transactions for the primary have waited for 2\.5 s: node1 is about to be stopped$/m);
+  assert.match(lines, /^Drained for 2\.5 s: node1 \(primary\), 1 session left$/m);
+  assert.match(lines, /^Drained for 2\.5 s: node2 \(standby\), it is empty$/m);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { choosePrimary } from '../../../src/cluster/policy.js';
 import type { NodeProof, PolicyInput } from '../../../src/cluster/policy.js';
+import type { Witness } from '../../../src/cluster/witnesses.js';
 import { nodeName } from '../../../src/util/brand.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A, B, C, OTHER_SYSTEM, SYSTEM } from '../../support/cluster-fakes.js';
@@ -38,8 +39,14 @@ function input(over: Partial<PolicyInput> = {}): PolicyInput {
     highestTimeline: 1,
     lastPrimary: A,
     proofs: proofs(primaryOn(1), standbyOn(1)),
+    news: [],
     ...over,
   };
+}
+
+/** Seen since the leader key was read. */
+function news(node: NodeName, timeline: number, isPrimary: boolean, systemIdentifier = SYSTEM): readonly Witness[] {
+  return [{ node, systemIdentifier, timeline, isPrimary, sinceMs: 0 }];
 }
 
 function chooses(over: Partial<PolicyInput>, primary: NodeName): void {
@@ -66,8 +73,30 @@ test('leader key names N, the old primary P still accepts writes: never P', () =
   chooses({ leader: B, proofs: proofs(primaryOn(1), primaryOn(2)) }, B);
 });
 
-test('leader key names N, another node claims a later timeline by mistake: N', () => {
+test('leader key names N, another node was promoted by mistake, which whoever wrote the key could see: N', () => {
   chooses({ proofs: proofs(primaryOn(1), primaryOn(2)) }, A);
+  chooses({ dcsState: 'stale', proofs: proofs(primaryOn(1), primaryOn(2)) }, A);
+});
+
+test('leader key names N, and since it was read a node was seen on a later timeline: nobody, until it is read again', () => {
+  for (const dcsState of ['live', 'stale'] as const) {
+    refuses(
+      { dcsState, news: news(B, 2, true) },
+      /^node1 says it is the primary, but node2 is a primary on timeline 2, and no leader key was read since/,
+    );
+    refuses({ dcsState, news: news(C, 2, false) }, /but node3 follows a primary on timeline 2,/);
+    refuses({ dcsState, news: [...news(C, 2, false), ...news(B, 3, true)] }, /but node2 is a primary on timeline 3,/);
+  }
+});
+
+test('leader key names N, and since it was read another node left recovery on the same timeline: nobody', () => {
+  refuses({ news: news(B, 1, true) }, /node1 says .* but node2 is a primary on timeline 1/);
+});
+
+test('what speaks for N, is older, or comes from another cluster is no news against it', () => {
+  const b = { leader: B, proofs: proofs(primaryOn(1), primaryOn(2)) };
+  chooses({ ...b, news: [...news(B, 2, true), ...news(C, 2, false), ...news(A, 1, true)] }, B);
+  chooses({ ...b, news: news(C, 9, true, OTHER_SYSTEM) }, B);
 });
 
 test('leader key absent, read just now, not paused, P says primary: nobody', () => {
@@ -84,7 +113,12 @@ test('leader key absent, paused, P not alive or in recovery: nobody', () => {
 });
 
 test('leader key absent, paused, somebody else promoted by hand: nobody', () => {
-  refuses({ leader: null, paused: true, proofs: proofs(primaryOn(1), primaryOn(2)) }, /node1 and node2 both say/);
+  const both = proofs(primaryOn(1), primaryOn(2));
+  refuses({ leader: null, paused: true, proofs: both, news: news(B, 2, true) }, /node1 says .* node2 is a primary/);
+});
+
+test('leader key absent, paused, somebody else was a primary already when the key named P: P', () => {
+  chooses({ leader: null, paused: true, proofs: proofs(primaryOn(1), primaryOn(2)) }, A);
 });
 
 test('leader key absent, paused, nobody was the primary before: the one that proves itself', () => {
@@ -106,7 +140,8 @@ test('etcd unreachable, P not verified: nobody', () => {
 
 test('etcd unreachable, somebody else was promoted: nobody, for nothing new is believed', () => {
   refuses({ dcsState: 'stale', proofs: proofs(standbyOn(1), primaryOn(2)) }, /node1/);
-  refuses({ dcsState: 'stale', proofs: proofs(primaryOn(1), primaryOn(2)) }, /node1 and node2 both say/);
+  const both = proofs(primaryOn(1), primaryOn(2));
+  refuses({ dcsState: 'stale', proofs: both, news: news(B, 2, true) }, /node1 says .* node2 is a primary/);
 });
 
 test('etcd unreachable since the key named N: N when it proves itself, never the one before', () => {
@@ -193,6 +228,18 @@ test('fixed nodes: nobody is chosen before all have been heard, for the first to
   refuses({ ...nodes, proofs: proofs(primaryOn(1), pending) }, /node2 has not answered yet/);
   chooses({ ...nodes, proofs: proofs(primaryOn(1), gone) }, A);
   chooses({ ...nodes, lastPrimary: A, highestTimeline: 1, proofs: proofs(primaryOn(1), pending) }, A);
+});
+
+test('fixed nodes: a primary is refused while somebody follows a later one, even one that cannot be reached', () => {
+  refuses(
+    { ...nodes, proofs: proofs(primaryOn(1), gone, standbyOn(2)), news: news(C, 2, false) },
+    /^node1 says it is the primary, on timeline 1, but node3 was seen on 2$/,
+  );
+  chooses({ ...nodes, proofs: proofs(primaryOn(2), gone, standbyOn(1)), news: news(C, 1, false) }, A);
+});
+
+test('fixed nodes: of two primaries on one timeline the one that is left is chosen', () => {
+  chooses({ ...nodes, proofs: proofs(primaryOn(2), gone), news: [...news(A, 2, true), ...news(B, 2, true)] }, A);
 });
 
 test('fixed nodes: nodes of two clusters are refused until one of them is known to be ours', () => {

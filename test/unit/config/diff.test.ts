@@ -78,6 +78,9 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'promotion.announce_timeout': live('90s'),
   'promotion.max_held': live(5),
   'promotion.release_wave': live(5),
+  'promotion.clear_candidate': live(false),
+  'promotion.replay': live(false),
+  'promotion.replay_buffer': live('5kB'),
   'auth.method': live('md5'),
   'auth.rules[].address': live('10.0.0.0/8', 'auth.rules'),
   'auth.rules[].database': live('app', 'auth.rules'),
@@ -93,6 +96,8 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'auth.query_cache': live('5s'),
   'admin.enabled': restart(false),
   'admin.address': restart('127.0.0.1:9999'),
+  'admin.token': restart('hunter2'),
+  'admin.token_file': restart('secret', 'admin.token'),
   'log.level': live('debug'),
   'limits.max_clients': live(5),
   'limits.message': live('1MB'),
@@ -107,7 +112,12 @@ const CHANGES: Readonly<Record<string, Expected>> = {
 /** Keys that have only one value in this version. */
 const UNCHANGEABLE: ReadonlySet<string> = new Set(['pool.mode']);
 /** Keys that are given instead of the one that they stand for. */
-const INSTEAD_OF: Readonly<Record<string, string>> = { password_file: 'password', verifier: 'password', host: 'hosts' };
+const INSTEAD_OF: Readonly<Record<string, string>> = {
+  password_file: 'password',
+  token_file: 'token',
+  verifier: 'password',
+  host: 'hosts',
+};
 
 type Tree = Record<string, unknown>;
 

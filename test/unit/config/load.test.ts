@@ -72,6 +72,9 @@ test('a minimal file gets every default', () => {
       announceTimeoutMs: 30_000,
       maxHeld: 10_000,
       releaseWave: 32,
+      clearCandidate: true,
+      replay: true,
+      replayBytes: 65_536,
     },
     auth: {
       method: 'scram-sha-256',
@@ -82,7 +85,7 @@ test('a minimal file gets every default', () => {
       queryDatabase: 'postgres',
       queryCacheMs: 30_000,
     },
-    admin: { enabled: true, address: { host: '127.0.0.1', port: 9432 } },
+    admin: { enabled: true, address: { host: '127.0.0.1', port: 9432 }, token: null },
     log: { level: 'info' },
     limits: {
       maxClients: 10_000,
@@ -137,7 +140,7 @@ listeners:
   - { name: ro, address: "[::1]:5001", route: standby, fallback: wait, prefer: sync, tags: { zone: east, ssd: true, rack: 7 }, backlog: 5 }
 routing: { max_lag: 20s, max_lag_bytes: 1MB, recover_lag: 2s, recover_lag_bytes: 0, lag_samples: 2, min_dwell: 0, require_streaming: off, warm_up: 5s, rebalance: off }
 pool: { size: 5, max_backends_per_node: 50, wait_timeout: 0, idle_timeout: 5s, max_idle: 4, max_lifetime: 1m, connect_timeout: 1s, reuse: no }
-promotion: { hold_timeout: 10s, drain_timeout: 1s, announce_timeout: 2s, max_held: 7, release_wave: 8 }
+promotion: { hold_timeout: 10s, drain_timeout: 1s, announce_timeout: 2s, max_held: 7, release_wave: 8, clear_candidate: off, replay: off, replay_buffer: 8kB }
 auth:
   method: md5
   rules:
@@ -149,7 +152,7 @@ auth:
   query: "SELECT n, p FROM f($1)"
   query_database: authdb
   query_cache: 0
-admin: { address: "*:9999", enabled: no }
+admin: { address: "*:9999", enabled: no, token: open-sesame }
 log: { level: debug }
 limits: { max_clients: 3, message: 1MB, inspect: 2kB, startup_timeout: 1s, prepared_statements: 4, client_buffer: 8kB, tcp_keepalive: 30s }
 shutdown: { timeout: 1m }
@@ -220,7 +223,16 @@ shutdown: { timeout: 1m }
       connectTimeoutMs: 1000,
       reuse: false,
     },
-    promotion: { holdTimeoutMs: 10_000, drainTimeoutMs: 1000, announceTimeoutMs: 2000, maxHeld: 7, releaseWave: 8 },
+    promotion: {
+      holdTimeoutMs: 10_000,
+      drainTimeoutMs: 1000,
+      announceTimeoutMs: 2000,
+      maxHeld: 7,
+      releaseWave: 8,
+      clearCandidate: false,
+      replay: false,
+      replayBytes: 8192,
+    },
     auth: {
       method: 'md5',
       rules: [
@@ -244,7 +256,7 @@ shutdown: { timeout: 1m }
       queryDatabase: 'authdb',
       queryCacheMs: 0,
     },
-    admin: { enabled: false, address: { host: '::', port: 9999 } },
+    admin: { enabled: false, address: { host: '::', port: 9999 }, token: 'open-sesame' },
     log: { level: 'debug' },
     limits: {
       maxClients: 3,

@@ -81,6 +81,30 @@ test('a confirmation alone moves the time but is no change', async (t) => {
   assert.equal(changes(), 1);
 });
 
+test('an event changes the picture, and is no confirmation of the rest of it', async (t) => {
+  const { provider, etcd, pass } = await bench(t);
+  await pass(WATCHDOG_MS - 20);
+  const { confirmedAtMs } = provider.claims;
+  etcd.put('leader', 'node1');
+  assert.equal(provider.claims.leader?.name, 'node1');
+  assert.equal(provider.claims.confirmedAtMs, confirmedAtMs);
+});
+
+test('a read that is asked for soon comes soon, and once however often it was asked for', async (t) => {
+  const { provider, first, clock, pass } = await bench(t);
+  await pass(WATCHDOG_MS / 2);
+  const { reads } = first;
+  for (let i = 0; i < 5; i += 1) provider.confirmSoon();
+  const askedAtMs = clock.nowMs();
+  await pass(20);
+  assert.equal(first.reads, reads + 1);
+  assert.ok((provider.claims.confirmedAtMs ?? 0) >= askedAtMs);
+  await provider.close();
+  provider.confirmSoon();
+  await pass(WATCHDOG_MS * 2);
+  assert.equal(first.reads, reads + 1);
+});
+
 test('without an answer the claims become stale at the limit, keep what was known, and are live again with the next answer', async (t) => {
   const { provider, etcd, first, changes, pass } = await bench(t);
   etcd.transaction({ leader: 'node1', 'members/node1': MEMBER });

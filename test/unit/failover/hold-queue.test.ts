@@ -335,7 +335,7 @@ test('nobody is let go twice, forgotten, told after he left, or passed over by a
         const sitters: Sitter[] = [];
         const count = (state: Sitter['state']): number => sitters.filter((sitter) => sitter.state === state).length;
         const enter = (sitter: Omit<Sitter, 'ticket' | 'state'>): boolean => {
-          const made: Sitter = { ...sitter, state: 'waiting', ticket: { leave: () => {} } };
+          const made: Sitter = { ...sitter, state: 'waiting', ticket: { leave: () => {}, refused: () => {} } };
           let isEntered = false;
           const ticket = queue.enter({
             sinceMs: made.sinceMs,

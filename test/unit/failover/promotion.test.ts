@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SwitchoverClaim } from '../../../src/dcs/claims.js';
-import { initialPromotion, Phase, stepPromotion } from '../../../src/failover/promotion.js';
-import type { PromotionAction, PromotionInput, PromotionState } from '../../../src/failover/promotion.js';
+import { admitsOf, initialPromotion, Phase, stepPromotion } from '../../../src/failover/promotion.js';
+import type { DrainClaim, PromotionAction, PromotionInput, PromotionState } from '../../../src/failover/promotion.js';
+import { Admits } from '../../../src/session/context.js';
 import { nodeName } from '../../../src/util/brand.js';
 
 const ANNOUNCE_TIMEOUT_MS = 30_000;
@@ -13,6 +14,7 @@ interface Sight {
   primary?: string | null;
   leader?: string | null;
   switchover?: SwitchoverClaim | null;
+  drain?: DrainClaim | null;
 }
 
 function describe(action: PromotionAction): string {
@@ -31,7 +33,8 @@ class Machine {
   state: PromotionState = initialPromotion(0);
   reason = '';
   #nowMs = 0;
-  #sight: Required<Sight> = { primary: null, leader: null, switchover: null };
+  #wallOffsetMs = 0;
+  #sight: Required<Sight> = { primary: null, leader: null, switchover: null, drain: null };
 
   /** Shows it something, and gives what it does. The same sight once more must change nothing. */
   see(sight: Sight = {}): readonly string[] {
@@ -44,19 +47,28 @@ class Machine {
     return actions.map(describe);
   }
 
+  get admits(): Admits {
+    return admitsOf(this.state);
+  }
+
   after(ms: number, sight: Sight = {}): readonly string[] {
     this.#nowMs += ms;
     return this.see(sight);
+  }
+
+  setWallClockBack(ms: number): void {
+    this.#wallOffsetMs -= ms;
   }
 
   #input(): PromotionInput {
     const name = (text: string | null): PromotionInput['primary'] => (text === null ? null : nodeName(text));
     return {
       nowMs: this.#nowMs,
-      epochMs: START_EPOCH_MS + this.#nowMs,
+      epochMs: START_EPOCH_MS + this.#nowMs + this.#wallOffsetMs,
       primary: name(this.#sight.primary),
       leader: name(this.#sight.leader),
       switchover: this.#sight.switchover,
+      drain: this.#sight.drain,
       announceTimeoutMs: ANNOUNCE_TIMEOUT_MS,
     };
   }
@@ -98,6 +110,8 @@ test('waits for the first primary from the start, without a word', () => {
     disturbedSinceMs: null,
     primary: 'a',
     candidate: null,
+    awaited: null,
+    isFirm: false,
     ignoredAnnouncement: null,
   });
 });
@@ -158,10 +172,16 @@ test('an announcement that is called off: everything goes on where it was', () =
   assert.equal(machine.state.phase, Phase.Stable);
 });
 
-test('an announcement that is changed while it is waited for goes on from its beginning', () => {
+test('an announcement that is replaced by another is waited for anew, towards the other candidate', () => {
   const machine = stable();
   machine.see({ switchover: switchover('a', 'b', 1n) });
-  assert.deepEqual(machine.after(ANNOUNCE_TIMEOUT_MS - 1, { switchover: switchover('a', 'c', 2n) }), []);
+  assert.deepEqual(machine.after(ANNOUNCE_TIMEOUT_MS - 1, { switchover: switchover('a', 'c', 2n) }), [
+    'hold',
+    'hurry c',
+  ]);
+  assert.equal(machine.reason, 'a switchover from a to c was announced');
+  assert.equal(machine.state.sinceMs, 0, 'it is one phase');
+  assert.deepEqual(machine.after(ANNOUNCE_TIMEOUT_MS - 1), []);
   assert.deepEqual(machine.after(1), ['rest', 'release a from a: called_off']);
   assert.deepEqual(machine.after(1), []);
 });
@@ -294,4 +314,113 @@ test('two switchovers one after the other', () => {
   assert.deepEqual(machine.after(10, { switchover: switchover('b', 'a', 2n) }), ['hold', 'hurry a']);
   machine.see({ primary: null, leader: 'a' });
   assert.deepEqual(machine.see({ primary: 'a' }), ['rest', 'release a from b: promoted']);
+});
+
+test('what may start narrows with the announcement, is nothing from the loss on, and everything with the release', () => {
+  const machine = new Machine();
+  assert.equal(machine.admits, Admits.None);
+  machine.see({ primary: 'a', leader: 'a' });
+  assert.equal(machine.admits, Admits.All);
+  machine.see({ switchover: switchover('a', 'b') });
+  assert.equal(machine.admits, Admits.Repeatable);
+  machine.see({ primary: null });
+  assert.equal(machine.admits, Admits.None, 'confirming');
+  machine.see({ leader: null });
+  assert.equal(machine.admits, Admits.None, 'leader lost');
+  machine.see({ leader: 'b', primary: 'b' });
+  assert.equal(machine.admits, Admits.All);
+});
+
+test('a candidate that refuses: the key is cleared, and transactions go on', () => {
+  const machine = stable();
+  machine.see({ switchover: switchover('a', 'b') });
+  assert.deepEqual(machine.after(2300, { switchover: null }), ['rest', 'release a from a: called_off']);
+  assert.equal(machine.admits, Admits.All);
+});
+
+test('a second switchover that is announced before the first is over lets no transaction begin between the two', () => {
+  const machine = stable();
+  machine.see({ switchover: switchover('a', 'b', 1n) });
+  machine.see({ primary: null, leader: 'b' });
+  assert.deepEqual(machine.see({ switchover: switchover('b', 'a', 2n) }), []);
+  assert.deepEqual(machine.after(50, { primary: 'b' }), ['rest', 'release b from a: promoted', 'hold', 'hurry a']);
+  assert.equal(machine.state.primary, 'b');
+  assert.equal(machine.admits, Admits.Repeatable);
+  assert.equal(machine.state.disturbedSinceMs, 50, 'a disturbance of its own');
+});
+
+test('a program that starts in the middle of an announcement keeps to it', () => {
+  const machine = new Machine();
+  const seen = machine.see({ primary: 'a', leader: 'a', switchover: switchover('a', 'b') });
+  assert.deepEqual(seen, ['rest', 'release a from none: first', 'hold', 'hurry b']);
+  assert.equal(machine.admits, Admits.Repeatable);
+});
+
+test('a wall clock that is set back calls a scheduled switchover off, until it is due again', () => {
+  const machine = stable();
+  machine.after(5000, { switchover: switchover('a', 'b', 1n, 5000) });
+  assert.equal(machine.state.phase, Phase.Announced);
+  machine.setWallClockBack(60_000);
+  assert.deepEqual(machine.see(), ['rest', 'release a from a: called_off']);
+  assert.deepEqual(machine.after(59_999), []);
+  assert.deepEqual(machine.after(1), ['hold', 'hurry b']);
+});
+
+function drain(node: string, isFirm = true): DrainClaim {
+  return { node: nodeName(node), isFirm };
+}
+
+test('the drain of the primary stops everything that would start there, until it is called off', () => {
+  const machine = stable();
+  assert.deepEqual(machine.see({ drain: drain('a') }), ['hold', 'hurry all']);
+  assert.equal(machine.reason, 'a is about to be stopped');
+  assert.equal(machine.state.phase, Phase.Announced);
+  assert.equal(machine.admits, Admits.None);
+  assert.deepEqual(machine.after(ANNOUNCE_TIMEOUT_MS * 10), [], 'how long it lasts is not decided here');
+  assert.deepEqual(machine.see({ drain: null }), ['rest', 'release a from a: called_off']);
+  assert.equal(machine.admits, Admits.All);
+});
+
+test('a drain that is not firm lets go on what could be sent again', () => {
+  const machine = stable();
+  machine.see({ drain: drain('a', false) });
+  assert.equal(machine.admits, Admits.Repeatable);
+  assert.deepEqual(machine.see({ drain: drain('a') }), ['hold', 'hurry all']);
+  assert.equal(machine.admits, Admits.None);
+  assert.deepEqual(machine.see({ drain: drain('a', false) }), ['hold', 'hurry all']);
+  assert.equal(machine.admits, Admits.Repeatable);
+});
+
+test('the drain of another node is no announcement', () => {
+  const machine = stable();
+  assert.deepEqual(machine.see({ drain: drain('b') }), []);
+  assert.equal(machine.admits, Admits.All);
+});
+
+test('an announced switchover whose old primary is drained for its stop, as Patroni does it', () => {
+  const machine = stable();
+  machine.see({ switchover: switchover('a', 'b') });
+  assert.deepEqual(machine.after(300, { drain: drain('a') }), ['hold', 'hurry b']);
+  assert.equal(machine.admits, Admits.None);
+  assert.deepEqual(machine.after(300, { primary: null }), ['hold', 'hurry a']);
+  assert.equal(machine.state.isFirm, false);
+  machine.see({ drain: null, leader: 'b' });
+  assert.deepEqual(machine.after(900, { primary: 'b', switchover: null }), ['rest', 'release b from a: promoted']);
+  assert.equal(machine.state.sinceMs, 1500);
+});
+
+test('a switchover that takes too long while the primary is drained is given up, and the drain goes on alone', () => {
+  const machine = stable();
+  machine.see({ switchover: switchover('a', 'b', 3n), drain: drain('a') });
+  assert.deepEqual(machine.after(ANNOUNCE_TIMEOUT_MS), ['hold', 'hurry all']);
+  assert.equal(machine.state.ignoredAnnouncement, 3n);
+  assert.equal(machine.admits, Admits.None);
+  assert.deepEqual(machine.see({ drain: null }), ['rest', 'release a from a: called_off']);
+});
+
+test('a drain that is called off while a switchover is announced leaves the announcement', () => {
+  const machine = stable();
+  machine.see({ switchover: switchover('a', 'b'), drain: drain('a') });
+  assert.deepEqual(machine.see({ drain: null }), ['hold', 'hurry b']);
+  assert.equal(machine.admits, Admits.Repeatable);
 });

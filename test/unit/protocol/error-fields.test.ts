@@ -20,8 +20,16 @@ test('reads the fields, the severity that is not localized first', () => {
       'HTry again',
       'Fnbtinsert.c',
       'L666',
+      'R_bt_check_unique',
     ),
-    { severity: 'ERROR', sqlState: '23505', message: 'doppelter Schlüssel', detail: 'Key (id)=(1)', hint: 'Try again' },
+    {
+      severity: 'ERROR',
+      sqlState: '23505',
+      message: 'doppelter Schlüssel',
+      detail: 'Key (id)=(1)',
+      hint: 'Try again',
+      routine: '_bt_check_unique',
+    },
   );
 });
 
@@ -30,7 +38,7 @@ test('takes the localized severity where there is no other', () => {
 });
 
 test('gives empty texts and nulls for what is not there', () => {
-  assert.deepEqual(decode(), { severity: '', sqlState: '', message: '', detail: null, hint: null });
+  assert.deepEqual(decode(), { severity: '', sqlState: '', message: '', detail: null, hint: null, routine: '' });
 });
 
 test('keeps an empty field', () => {
@@ -46,6 +54,7 @@ test('stops at a field that does not end, and does not read behind the body', ()
     message: '',
     detail: null,
     hint: null,
+    routine: '',
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorResponse } from '../../../src/protocol/backend-messages.js';
-import { Frontend } from '../../../src/protocol/codes.js';
+import { Frontend, TransactionStatus } from '../../../src/protocol/codes.js';
 import { SubstituteAnswers } from '../../../src/relay/substitute-answers.js';
 
 const error = errorResponse({ severity: 'ERROR', sqlState: '08007', message: 'lost' });
@@ -11,8 +11,11 @@ const none = { readies: 0, openUnit: false, isErrorSent: false };
 function listen(): { readonly answers: SubstituteAnswers; readonly said: () => string } {
   let types = '';
   const answers = new SubstituteAnswers((messages) => {
-    for (let at = 0; at < messages.length; at += 1 + messages.readInt32BE(at + 1))
+    for (let at = 0; at < messages.length; at += 1 + messages.readInt32BE(at + 1)) {
       types += String.fromCharCode(messages[at] ?? 0);
+      if (types.endsWith('Z') && messages[at + 5] !== TransactionStatus.Idle)
+        types += String.fromCharCode(messages[at + 5] ?? 0);
+    }
   });
   return { answers, said: () => types };
 }
@@ -39,19 +42,19 @@ test('a rejected batch is answered with the error at once, and with ReadyForQuer
 
 test('every unit that a lost backend owed gets its error and its ReadyForQuery', () => {
   const { answers, said } = listen();
-  answers.fail(error, { ...none, readies: 3 }, false);
+  answers.fail(error, { ...none, readies: 3 }, false, TransactionStatus.Idle);
   assert.equal(said(), 'EZEZEZ');
 });
 
 test('an error that the client has had is not said again', () => {
   const { answers, said } = listen();
-  answers.fail(error, { readies: 2, openUnit: false, isErrorSent: true }, false);
+  answers.fail(error, { readies: 2, openUnit: false, isErrorSent: true }, false, TransactionStatus.Idle);
   assert.equal(said(), 'ZEZ');
 });
 
 test('a unit whose Sync has not come is answered, and skipped up to it', () => {
   const { answers, said } = listen();
-  answers.fail(error, none, true);
+  answers.fail(error, none, true, TransactionStatus.Idle);
   assert.deepEqual([said(), answers.isSkipping], ['E', true]);
   answers.skip(Frontend.Sync);
   assert.equal(said(), 'EZ');
@@ -59,6 +62,16 @@ test('a unit whose Sync has not come is answered, and skipped up to it', () => {
 
 test('nothing owed is nothing said', () => {
   const { answers, said } = listen();
-  answers.fail(error, none, false);
+  answers.fail(error, none, false, TransactionStatus.Idle);
   assert.deepEqual([said(), answers.isSkipping], ['', false]);
+});
+
+test('units of a lost transaction end in state E, also the one whose Sync has not come', () => {
+  const { answers, said } = listen();
+  answers.fail(error, { ...none, readies: 1, openUnit: true }, true, TransactionStatus.Failed);
+  assert.equal(said(), 'EZEE');
+  answers.skip(Frontend.Sync);
+  assert.equal(said(), 'EZEEZE');
+  answers.ready();
+  assert.equal(said(), 'EZEEZEZ');
 });

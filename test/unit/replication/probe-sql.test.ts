@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   IDENTITY_SQL,
   IDENTITY_WITHOUT_CONTROL_SQL,
+  SAMPLE_AND_COUNT_SQL,
   SAMPLE_SQL,
   decodeIdentity,
   decodeSample,
@@ -18,6 +19,7 @@ test('a primary is read with its position and the timeline of its WAL file', () 
     timeline: 10,
     streaming: false,
     replayPaused: false,
+    freeConnections: null,
   });
 });
 
@@ -31,6 +33,7 @@ test('a streaming standby is read with the timeline of its WAL receiver', () => 
     timeline: 3,
     streaming: true,
     replayPaused: false,
+    freeConnections: null,
   });
 });
 
@@ -61,6 +64,16 @@ test('a node that is promoted while it answers counts as in recovery', () => {
 test('a primary whose flushed WAL may end in the middle of a record gives no position', () => {
   const row = ['f', null, '000000010000000000000003', null, null, null, null, null, null, null];
   assert.equal(decodeSample([row]).flushedLsn, null);
+});
+
+test('a primary is read with the connections that it has left, which may be fewer than none', () => {
+  const row = ['f', '0/3041568', '0000000A0000000000000003', null, null, null, null, null, null, null];
+  assert.equal(decodeSample([[...row, '97']], true).freeConnections, 97);
+  assert.equal(decodeSample([[...row, '-2']], true).freeConnections, -2);
+  assert.equal(decodeSample([[...row, null]], true).freeConnections, null);
+  const standby = ['t', null, null, '0/10', '0/20', '6969', 'streaming', '3', null, 'f'];
+  assert.equal(decodeSample([[...standby, null]], true).freeConnections, null);
+  assert.throws(() => decodeSample([row], true), { name: 'ProbeProtocolError' });
 });
 
 test('answers that make no sense are refused', () => {
@@ -100,8 +113,9 @@ test('the identity is read, and the start of the postmaster put on our own clock
 });
 
 test('every function of the probes is called by its qualified name', () => {
-  const unqualified = /(?<![.\w])(?!GREATEST|CASE|WHEN|THEN|SELECT|VALUES|IN|AND|NOT|OPERATOR|JOIN\b)([a-z_]+)\(/g;
-  for (const sql of [SAMPLE_SQL, IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL]) {
+  const unqualified =
+    /(?<![.\w])(?!GREATEST|CASE|WHEN|THEN|SELECT|VALUES|IN|AND|NOT|OPERATOR|OR|AS|v|COALESCE|JOIN\b)([a-z_]+)\(/g;
+  for (const sql of [SAMPLE_SQL, SAMPLE_AND_COUNT_SQL, IDENTITY_SQL, IDENTITY_WITHOUT_CONTROL_SQL]) {
     assert.deepEqual(sql.match(unqualified), null);
   }
   assert.ok(!IDENTITY_WITHOUT_CONTROL_SQL.includes('pg_control_system'));

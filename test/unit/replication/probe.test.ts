@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NodeProbe } from '../../../src/replication/probe.js';
+import { COUNT_INTERVAL_MS, NodeProbe } from '../../../src/replication/probe.js';
 import type { ProbeConnect, ProbeConnection } from '../../../src/replication/probe.js';
-import { IDENTITY_SQL, SAMPLE_SQL } from '../../../src/replication/probe-sql.js';
+import { IDENTITY_SQL, SAMPLE_AND_COUNT_SQL, SAMPLE_SQL } from '../../../src/replication/probe-sql.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { CodedError, FakeNode, refused, settle, shuttingDown, terminated } from '../../support/fake-postgres.js';
 
@@ -224,4 +224,104 @@ test('a probe closed while it connects closes the connection that comes', async 
   assert.ok(!(await sampling).ok);
   await settle();
   assert.equal(node.open.size, 0);
+});
+
+test('the connections of a primary are counted with a sample every two seconds', async () => {
+  const { clock, node, probe } = setUp();
+  node.inRecovery = false;
+  const counts: (number | null)[] = [];
+  const asked: string[] = [];
+  node.onQuery = (sql) => asked.push(sql);
+  for (let round = 0; round < 9; round += 1) {
+    const sample = await probe.sample(noop);
+    assert.ok(sample.ok);
+    counts.push(sample.freeConnections);
+    clock.advance(COUNT_INTERVAL_MS / 4);
+  }
+  assert.deepEqual(counts, [null, 97, null, null, null, 97, null, null, null]);
+  assert.equal(asked.filter((sql) => sql === SAMPLE_AND_COUNT_SQL).length, 2);
+});
+
+test('the very sample that first sees a hurried node out of recovery says how much room there is', async () => {
+  const { clock, node, probe } = setUp();
+  const standby = await probe.sample(noop, true);
+  assert.ok(standby.ok);
+  assert.equal(standby.freeConnections, null);
+  node.inRecovery = false;
+  node.freeConnections = 3;
+  clock.advance(25);
+  const promoted = await probe.sample(noop, true);
+  assert.ok(promoted.ok);
+  assert.deepEqual([promoted.inRecovery, promoted.freeConnections], [false, 3]);
+});
+
+test('a role that may not count is sampled all the same, and not asked again on that connection', async () => {
+  const { clock, node, probe } = setUp();
+  node.inRecovery = false;
+  await probe.sample(noop);
+  node.failNextQuery(new CodedError('42501', 'permission denied for function pg_stat_get_activity'));
+  let sent = 0;
+  const sample = await probe.sample(() => (sent += 1));
+  assert.ok(sample.ok);
+  assert.equal(sample.freeConnections, null);
+  assert.equal(sent, 2, 'each question has its own time of sending');
+  const asked: string[] = [];
+  node.onQuery = (sql) => asked.push(sql);
+  clock.advance(COUNT_INTERVAL_MS);
+  await probe.sample(noop);
+  assert.deepEqual(asked, [SAMPLE_SQL]);
+  assert.equal(node.connects, 1);
+});
+
+test('a count that fails because the node goes down is a failure of the sample', async () => {
+  const { node, probe } = setUp();
+  node.inRecovery = false;
+  await probe.sample(noop);
+  node.failNextQuery(terminated());
+  node.refusal = shuttingDown;
+  const result = await probe.sample(noop);
+  assert.ok(!result.ok);
+  assert.equal(result.kind, 'shutting_down');
+});
+
+test('another question is asked between two samples, on their connection', async () => {
+  const { node, probe } = setUp();
+  await assert.rejects(probe.ask('select 1'), { name: 'ProbeProtocolError' });
+  await probe.sample(noop);
+  const answers = await Promise.all([
+    probe.sample(noop),
+    probe.ask('select 1'),
+    probe.sample(noop),
+    probe.ask('select 2'),
+    probe.sample(noop),
+  ]);
+  assert.equal(answers.length, 5);
+  assert.equal(node.inFlightMax, 1);
+  assert.equal(node.connects, 1);
+});
+
+test('a question without an answer gives the connection up, and a sample behind it is not lost', async () => {
+  const { clock, node, probe } = setUp();
+  await probe.sample(noop);
+  node.isFrozen = true;
+  const asking = assert.rejects(probe.ask('select 1'), { name: 'ProbeTimeout' });
+  await settle();
+  clock.advance(1000);
+  const sampling = probe.sample(noop);
+  await settle();
+  node.isFrozen = false;
+  clock.advance(1000);
+  await asking;
+  const sample = await sampling;
+  assert.ok(sample.ok);
+  assert.equal(node.connects, 2);
+});
+
+test('an error that answers another question leaves the connection alone', async () => {
+  const { node, probe } = setUp();
+  await probe.sample(noop);
+  node.failNextQuery(new CodedError('42501', 'permission denied'));
+  await assert.rejects(probe.ask('select 1'), { code: '42501' });
+  assert.ok((await probe.sample(noop)).ok);
+  assert.equal(node.connects, 1);
 });

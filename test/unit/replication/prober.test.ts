@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { silentLogger } from '../../../src/log.js';
 import { HEAD_START_MS, Prober } from '../../../src/replication/prober.js';
 import type { ConnectResult, ProbeResult, ProbeTarget } from '../../../src/replication/probe.js';
-import { SAMPLE_SQL } from '../../../src/replication/probe-sql.js';
+import { SAMPLE_AND_COUNT_SQL, SAMPLE_SQL } from '../../../src/replication/probe-sql.js';
 import { Ticks } from '../../../src/replication/ticks.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A, B, C } from '../../support/cluster-fakes.js';
@@ -63,7 +63,7 @@ class Bench {
     });
     for (const [name, port] of PORTS) {
       this.postgres.node(port).onQuery = (sql) => {
-        if (sql === SAMPLE_SQL) {
+        if (sql === SAMPLE_SQL || sql === SAMPLE_AND_COUNT_SQL) {
           this.questions.push(`${name}@${this.clock.nowMs()}`);
         }
       };

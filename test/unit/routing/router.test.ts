@@ -193,7 +193,7 @@ test('the candidate of a switchover is left for another standby, also with rebal
   assert.equal(node(route(alone, WAIT, facts({ current: B }))), 'node2 standby stays');
 });
 
-test('a node that is being promoted is left, if there is anywhere to go', () => {
+test('not one more read goes to a node that is being promoted, whatever there is instead', () => {
   const promoting = (c: Partial<NodeView>): ClusterView =>
     viewOf({
       primary: null,
@@ -203,10 +203,18 @@ test('a node that is being promoted is left, if there is anywhere to go', () => 
   for (const rebalance of ['off', 'stale'] as const) {
     assert.equal(node(route(promoting({}), STANDBY, facts({ current: B, rebalance }))), 'node3 standby moves_away');
   }
-  const off = facts({ current: B, rebalance: 'off' });
-  assert.equal(node(route(promoting(STALE), STANDBY, off)), 'node2 standby stays_refused');
-  const held = route(promoting(STALE), STANDBY, facts({ current: B }));
-  assert.equal(held.kind === 'hold' && held.reason, 'promotion');
+  for (const rebalance of ['off', 'stale'] as const) {
+    for (const current of [B, null]) {
+      const held = route(promoting(STALE), STANDBY, facts({ current, rebalance }));
+      assert.equal(held.kind === 'hold' && held.reason, 'promotion');
+      const waiting = route(promoting(STALE), WAIT, facts({ current, rebalance }));
+      assert.equal(waiting.kind === 'hold' && waiting.reason, 'no_standby');
+      assert.equal(
+        route(promoting(STALE), { ...STANDBY, fallback: 'error' }, facts({ current, rebalance })).kind,
+        'error',
+      );
+    }
+  }
 });
 
 test('a standby whose new connections hang keeps the sessions it has', () => {

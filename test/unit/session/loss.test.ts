@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import type { Backend } from '../../../src/backend/backend.js';
 import { NodeError } from '../../../src/backend/node-error.js';
 import { SwitchyardError } from '../../../src/errors.js';
+import { TransactionStatus } from '../../../src/protocol/codes.js';
 import type { Loss } from '../../../src/relay/relay.js';
 import { CloseReason } from '../../../src/session/close-reason.js';
 import { errorOf, fatalOf, judgeLoss } from '../../../src/session/loss.js';
-import type { LossVerdict } from '../../../src/session/loss.js';
+import type { LossFacts, LossVerdict } from '../../../src/session/loss.js';
+import type { UnitFacts } from '../../../src/session/unit-facts.js';
+import { Repeat } from '../../../src/sql/analysis.js';
 import { PinReason } from '../../../src/sql/pin-reason.js';
 import { backend as read, cString } from '../../support/raw-messages.js';
 import type { ErrorFields } from '../../support/raw-messages.js';
@@ -20,7 +23,12 @@ const farewell = {
   message: 'terminating connection due to administrator command',
   detail: null,
   hint: 'ask again',
+  routine: 'ProcessInterrupts',
 };
+
+const nothing = { readies: 0, openUnit: false, isErrorSent: false };
+const T = TransactionStatus.InTransaction;
+const E = TransactionStatus.Failed;
 
 /** A connection that just broke, between two units. */
 function broken(more: Partial<Loss> = {}): Loss {
@@ -28,25 +36,45 @@ function broken(more: Partial<Loss> = {}): Loss {
     backend,
     farewell: null,
     error: new Error('read ECONNRESET'),
-    owed: { readies: 0, openUnit: false, isErrorSent: false },
+    owed: nothing,
+    canReplay: false,
     isStreamBroken: false,
     isUnitCut: false,
-    wasInTransaction: false,
+    status: TransactionStatus.Idle,
     ...more,
   };
 }
 
-function cut(readies: number, openUnit: boolean, more: Partial<Loss> = {}): Loss {
-  return broken({ owed: { readies, openUnit, isErrorSent: false }, isUnitCut: true, ...more });
+/** It broke in the middle of units of which nothing was answered. */
+function cut(more: Partial<Loss> = {}): Loss {
+  return broken({ owed: { ...nothing, readies: 1 }, isUnitCut: true, canReplay: true, ...more });
 }
+
+/** The node said why. */
+function stopped(more: Partial<Loss> = {}): Loss {
+  return cut({ farewell, error: null, ...more });
+}
+
+const query: UnitFacts = {
+  hasCommitted: false,
+  repeat: Repeat.IfRolledBack,
+  isQuery: true,
+  begins: false,
+  mayCommit: false,
+  endsTransaction: false,
+};
+const write: UnitFacts = { ...query, isQuery: false };
+const set: UnitFacts = { ...write, repeat: Repeat.Always };
+const begin: UnitFacts = { ...set, begins: true };
+const call: UnitFacts = { ...write, repeat: Repeat.Never, mayCommit: true };
+const commit: UnitFacts = { ...call, endsTransaction: true };
+const rollback: UnitFacts = { ...commit, mayCommit: false };
 
 interface Case {
   readonly what: string;
   readonly loss: Loss;
-  readonly pin?: PinReason;
-  readonly mayBegin?: boolean;
-  readonly isStable?: boolean;
-  /** `keep`, `destroy`, `fail <SQLSTATE>`, or `close <reason> [<pin>]`. */
+  readonly facts?: Partial<LossFacts>;
+  /** `keep`, `destroy`, `replay <why>`, `first <SQLSTATE> <status>`, `all <SQLSTATE>`, `lose [news] [doubt]`, `close <reason> [<pin>]`. */
   readonly verdict: string;
 }
 
@@ -56,103 +84,253 @@ const cases: readonly Case[] = [
   {
     what: 'a connection that breaks on a stable cluster is no will of an administrator',
     loss: broken(),
-    isStable: true,
+    facts: { isClusterChanging: false },
     verdict: 'keep',
   },
   {
     what: 'an administrator ends an idle session',
     loss: broken({ farewell }),
-    isStable: true,
+    facts: { isClusterChanging: false },
     verdict: 'close ended_by_node',
   },
   {
-    what: 'an administrator ends a session in a unit',
-    loss: cut(1, false, { farewell }),
-    isStable: true,
+    what: 'an administrator ends a session in a unit that could be sent again',
+    loss: stopped(),
+    facts: { isClusterChanging: false, units: [write] },
     verdict: 'close ended_by_node',
   },
   {
     what: 'an administrator ends a pinned session, which is told what the node said and not its pin',
     loss: broken({ farewell }),
-    pin: PinReason.Listen,
-    isStable: true,
+    facts: { isClusterChanging: false, pin: PinReason.TemporaryObject },
     verdict: 'close ended_by_node',
   },
-  { what: 'a simple query is cut', loss: cut(1, false), verdict: 'fail 08007' },
-  { what: 'a simple query is cut by a shutdown', loss: cut(1, false, { farewell }), verdict: 'fail 57P01' },
-  { what: 'a simple query is cut on a stable cluster', loss: cut(1, false), isStable: true, verdict: 'fail 08007' },
-  { what: 'a batch is cut before its Sync was sent', loss: cut(0, true), verdict: 'fail 08007' },
-  { what: 'a unit is cut of which not all was sent', loss: cut(0, false), verdict: 'fail 08007' },
-  { what: 'two queries are cut', loss: cut(2, false), verdict: 'close cannot_move' },
-  { what: 'a query and the beginning of a batch are cut', loss: cut(1, true), verdict: 'close cannot_move' },
   {
-    what: 'a transaction is open',
-    loss: broken({ wasInTransaction: true }),
-    verdict: 'close cannot_move open_transaction',
+    what: 'a write that a shutdown has rolled back is sent again',
+    loss: stopped(),
+    facts: { units: [write] },
+    verdict: 'replay rolled_back',
   },
   {
-    what: 'a unit is cut in a transaction',
-    loss: cut(1, false, { wasInTransaction: true }),
-    verdict: 'close cannot_move open_transaction',
+    what: 'what is pipelined behind it goes with it',
+    loss: stopped({ owed: { ...nothing, readies: 3 } }),
+    facts: { units: [write, begin, call, commit] },
+    verdict: 'replay rolled_back',
   },
   {
-    what: 'a unit is cut that begins a transaction',
-    loss: cut(1, false),
-    mayBegin: true,
-    verdict: 'close cannot_move open_transaction',
+    what: 'a write of a session that listens may have been committed',
+    loss: stopped(),
+    facts: { units: [write], isListening: true },
+    verdict: 'all 08007',
   },
   {
-    what: 'nothing is cut though something that begins a transaction was noted',
-    loss: broken(),
-    mayBegin: true,
-    verdict: 'keep',
+    what: 'a write that was sent again too often',
+    loss: stopped(),
+    facts: { units: [write], isTired: true },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'a query of which rows have gone out',
+    loss: stopped({ canReplay: false }),
+    facts: { units: [query] },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'a procedure may have committed on its way',
+    loss: stopped(),
+    facts: { units: [call] },
+    verdict: 'first 08007 I',
+  },
+  {
+    what: 'a COPY that a shutdown has rolled back: its data is not here any more',
+    loss: stopped({ canReplay: false }),
+    facts: { units: [{ ...write, repeat: Repeat.ByClient }] },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'what only its client may run again is not sent again though it could be',
+    loss: stopped(),
+    facts: { units: [{ ...write, repeat: Repeat.ByClient }] },
+    verdict: 'first 40001 I',
+  },
+  { what: 'a write breaks off without a word', loss: cut(), facts: { units: [write] }, verdict: 'all 08007' },
+  {
+    what: 'one write of several that break off without a word: any of them may have been done',
+    loss: cut({ owed: { ...nothing, readies: 2 } }),
+    facts: { units: [set, write] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a query on the primary breaks off without a word',
+    loss: cut(),
+    facts: { units: [query] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a query on a standby breaks off without a word',
+    loss: cut(),
+    facts: { units: [query], target: 'standby' },
+    verdict: 'replay query',
+  },
+  {
+    what: 'a query on a standby of which rows have gone out',
+    loss: cut({ canReplay: false }),
+    facts: { units: [query], target: 'standby' },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'a query that broke its standby, and the next one',
+    loss: cut(),
+    facts: { units: [query], target: 'standby', isTired: true },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'something on a standby that is no query',
+    loss: cut(),
+    facts: { units: [call], target: 'standby' },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'BEGIN and SET do nothing that outlives their connection',
+    loss: cut(),
+    facts: { units: [set, begin] },
+    verdict: 'replay repeatable',
+  },
+  {
+    what: 'a string that begins a transaction and cannot be sent again leaves one that has failed',
+    loss: stopped(),
+    facts: { units: [{ ...call, begins: true }] },
+    verdict: 'first 08007 E',
+  },
+  { what: 'a unit of which nothing is known', loss: cut(), verdict: 'all 08007' },
+  { what: 'a transaction idle in its middle', loss: broken({ status: T }), verdict: 'lose news' },
+  { what: 'a transaction that had failed already', loss: broken({ status: E }), verdict: 'lose' },
+  { what: 'a statement of a transaction', loss: cut({ status: T }), facts: { units: [write] }, verdict: 'lose news' },
+  {
+    what: 'a statement of a transaction of which rows have gone out',
+    loss: cut({ status: T, canReplay: false }),
+    facts: { units: [write] },
+    verdict: 'first 40001 E',
+  },
+  {
+    what: 'a COMMIT that breaks off without a word',
+    loss: cut({ status: T }),
+    facts: { units: [commit] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a statement with its COMMIT behind it breaks off without a word',
+    loss: cut({ status: T, owed: { ...nothing, readies: 2 } }),
+    facts: { units: [write, commit] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a COMMIT that a shutdown has rolled back',
+    loss: stopped({ status: T }),
+    facts: { units: [commit] },
+    verdict: 'lose news',
+  },
+  {
+    what: 'a COMMIT that was answered but for its ReadyForQuery: it has happened, whatever the node says then',
+    loss: stopped({ status: T, canReplay: false }),
+    facts: { units: [{ ...commit, hasCommitted: true }] },
+    verdict: 'finish_first',
+  },
+  {
+    what: 'a COMMIT of a session that listens',
+    loss: stopped({ status: T }),
+    facts: { units: [commit], isListening: true },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'the COMMIT of a transaction that had failed',
+    loss: cut({ status: E }),
+    facts: { units: [commit] },
+    verdict: 'lose',
+  },
+  { what: 'a ROLLBACK', loss: cut({ status: T }), facts: { units: [rollback] }, verdict: 'lose news' },
+  {
+    what: 'a COMMIT of which something has gone out, after a shutdown',
+    loss: stopped({ status: T, canReplay: false }),
+    facts: { units: [commit] },
+    verdict: 'first 40001 I',
+  },
+  {
+    what: 'the COMMIT of a transaction on a standby',
+    loss: cut({ status: T }),
+    facts: { units: [commit], target: 'standby' },
+    verdict: 'lose news',
+  },
+  {
+    what: 'a session in the way of replay, idle in its transaction',
+    loss: broken({ farewell: { ...farewell, sqlState: '40001' }, status: T }),
+    facts: { target: 'standby' },
+    verdict: 'lose news',
   },
   {
     what: 'an idle session is pinned',
     loss: broken(),
-    pin: PinReason.TemporaryObject,
+    facts: { pin: PinReason.TemporaryObject },
     verdict: 'close cannot_move temporary_object',
   },
   {
     what: 'a session is pinned and in a transaction: the pin is the lasting reason',
-    loss: cut(2, true, { wasInTransaction: true }),
-    pin: PinReason.AdvisoryLock,
+    loss: cut({ status: T }),
+    facts: { pin: PinReason.AdvisoryLock },
     verdict: 'close cannot_move advisory_lock',
   },
   {
     what: 'the node ends this very session in its transaction while the cluster changes',
-    loss: broken({ farewell: { ...farewell, sqlState: '25P03' }, wasInTransaction: true }),
+    loss: broken({ farewell: { ...farewell, sqlState: '25P03' }, status: T }),
     verdict: 'close ended_by_node',
   },
   {
-    what: 'the node ends this very session in a pipeline while the cluster changes',
-    loss: cut(2, false, { farewell: { ...farewell, sqlState: '40001' } }),
-    verdict: 'close ended_by_node',
+    what: 'the node ends an idle session while the cluster changes',
+    loss: broken({ farewell: { ...farewell, sqlState: '57P05' } }),
+    verdict: 'keep',
   },
   {
-    what: 'the node stops under a transaction',
-    loss: broken({ farewell, wasInTransaction: true }),
-    verdict: 'close cannot_move open_transaction',
+    what: 'the node ends this very statement',
+    loss: cut({ farewell: { ...farewell, sqlState: '25P04' } }),
+    facts: { units: [write] },
+    verdict: 'all 25P04',
   },
-  { what: 'a message has gone out in part', loss: cut(1, false, { isStreamBroken: true }), verdict: 'destroy' },
+  { what: 'a message has gone out in part', loss: cut({ isStreamBroken: true }), verdict: 'destroy' },
   {
     what: 'a message has gone out in part, whatever else is true',
-    loss: cut(2, true, { isStreamBroken: true, farewell, wasInTransaction: true }),
-    pin: PinReason.Listen,
-    isStable: true,
+    loss: stopped({ isStreamBroken: true, status: T }),
+    facts: { pin: PinReason.AdvisoryLock, isClusterChanging: false },
     verdict: 'destroy',
   },
 ];
 
 function describe(verdict: LossVerdict): string {
   switch (verdict.kind) {
-    case 'fail':
-      return `fail ${verdict.sqlState}`;
+    case 'replay':
+      return `replay ${verdict.why}`;
+    case 'fail_first':
+      return `first ${verdict.sqlState} ${String.fromCharCode(verdict.status)}`;
+    case 'fail_all':
+      return `all ${verdict.sqlState}`;
+    case 'lose_transaction':
+      return `lose${verdict.words.news === null ? '' : ' news'}${verdict.words.onCommit === null ? '' : ' doubt'}`;
     case 'close':
       return ['close', verdict.reason, ...(verdict.pin === null ? [] : [verdict.pin])].join(' ');
     default:
       return verdict.kind;
   }
+}
+
+function judge(loss: Loss, facts: Partial<LossFacts> = {}): LossVerdict {
+  return judgeLoss(loss, {
+    pin: null,
+    target: 'primary',
+    isClusterChanging: true,
+    isListening: false,
+    isTired: false,
+    units: [],
+    ...facts,
+  });
 }
 
 function errorIn(message: Buffer): ErrorFields {
@@ -161,46 +339,49 @@ function errorIn(message: Buffer): ErrorFields {
   return read.errorFields(message.subarray(5));
 }
 
-for (const { what, loss, pin, mayBegin, isStable, verdict } of cases) {
+for (const { what, loss, facts, verdict } of cases) {
   test(`${what}: ${verdict}`, () => {
-    const judged = judgeLoss(loss, pin ?? null, mayBegin ?? false, isStable !== true);
+    const judged = judge(loss, facts);
     assert.equal(describe(judged), verdict);
-    if (judged.kind === 'fail') assert.equal(errorIn(judged.error).severity, 'ERROR');
+    if (judged.kind === 'fail_first' || judged.kind === 'fail_all')
+      assert.equal(errorIn(judged.error).severity, 'ERROR');
     if (judged.kind === 'close') assert.equal(errorIn(judged.error).severity, 'FATAL');
   });
 }
 
 function errorOfVerdict(verdict: LossVerdict): ErrorFields {
-  assert.ok(verdict.kind === 'fail' || verdict.kind === 'close');
+  assert.ok('error' in verdict);
   return errorIn(verdict.error);
 }
 
 test('a unit that just broke off is in doubt, and the error says so', () => {
-  const error = errorOfVerdict(judgeLoss(cut(1, false), null, false, true));
-  assert.equal(error.code, '08007');
+  const error = errorOfVerdict(judge(cut(), { units: [write] }));
   assert.equal(error.message, 'connection to the node was lost while a statement was under way: read ECONNRESET');
-  assert.equal(error.detail, 'Whether the statement took effect is unknown. The session goes on.');
+  assert.equal(error.detail, 'Whether it took effect is unknown. The session goes on.');
+  const inCommit = errorOfVerdict(judge(cut({ status: T }), { units: [commit] }));
+  assert.match(inCommit.message, /while a COMMIT was under way/);
 });
 
-test('a unit that the node ended carries what the node said', () => {
-  const error = errorOfVerdict(judgeLoss(cut(1, false, { farewell, error: null }), null, false, true));
-  assert.equal(error.code, '57P01');
-  assert.equal(error.message, farewell.message);
-  assert.equal(error.detail, 'The node ended the statement before it was complete. The session goes on.');
+test('a transaction that is gone says so as one that should be run again', () => {
+  const verdict = judge(stopped({ status: T }), { units: [write] });
+  assert.ok(verdict.kind === 'lose_transaction' && verdict.words.news !== null);
+  const error = errorIn(verdict.words.news);
+  assert.deepEqual(
+    [error.severity, error.code, error.hint],
+    ['ERROR', '40001', 'Send ROLLBACK, and run the transaction again.'],
+  );
+  assert.match(error.message, /rolled back because its node is no longer available: terminating connection/);
 });
 
 test('a session that cannot move is told why, in one sentence', () => {
-  const pinned = errorOfVerdict(judgeLoss(broken(), PinReason.Listen, false, true));
+  const pinned = errorOfVerdict(judge(broken(), { pin: PinReason.AdvisoryLock }));
   assert.equal(pinned.code, '57P01');
   assert.equal(pinned.message, 'terminating connection because its node is no longer available: read ECONNRESET');
-  assert.equal(pinned.detail, 'The session could not be moved to another node: it listens for notifications.');
-  const pipelined = errorOfVerdict(judgeLoss(cut(2, false, { error: null }), null, false, true));
-  assert.match(pipelined.message, /the node closed the connection$/);
-  assert.equal(pipelined.detail, 'The session could not be moved to another node: several statements were under way.');
+  assert.equal(pinned.detail, 'The session could not be moved to another node: it may hold a session advisory lock.');
 });
 
 test('what an administrator has ended is passed on as the node said it', () => {
-  const verdict = judgeLoss(broken({ farewell: { ...farewell, detail: 'why' } }), null, false, false);
+  const verdict = judge(broken({ farewell: { ...farewell, detail: 'why' } }), { isClusterChanging: false });
   const error = errorOfVerdict(verdict);
   assert.deepEqual(
     [error.severity, error.code, error.message, error.detail, error.hint],

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BackendType } from '../../../src/protocol/codes.js';
+import { isPlainText } from '../../../src/session/kept.js';
 import {
   copyFrame,
-  isPlainText,
+  entryOf,
   PREPARED_BYTES_MAX,
   PreparedStatements,
   readParse,
@@ -68,7 +68,7 @@ test('a Close too large to be read takes nothing back', () => {
 
 test('the unnamed statement is replaced by the next one, and destroyed by a simple Query, even one that fails', () => {
   const talk = new Talk().execute('SELECT 1').execute('SELECT 2');
-  assert.deepEqual(talk.replayed, ['P |SELECT 2|||', 'S']);
+  assert.deepEqual(talk.replayed, ['P |SELECT 2|||']);
   talk.send(frontend.query('selec'));
   assert.deepEqual(names(talk), ['']);
   talk.hear('EI');
@@ -83,7 +83,7 @@ test('an unnamed statement that is acknowledged in front of a simple Query is de
 test('a Parse that is acknowledged again replaces the text', () => {
   const talk = new Talk().prepare('a', 'SELECT 1');
   talk.send(frontend.close('S', 'a'), frontend.parse('SELECT 2', { name: 'a' }), sync).hear('31I');
-  assert.deepEqual(talk.replayed, ['P a|SELECT 2|||', 'S']);
+  assert.deepEqual(talk.replayed, ['P a|SELECT 2|||']);
 });
 
 test('the parameter types of a statement are replayed with it', () => {
@@ -100,55 +100,63 @@ test('no more statements are kept than allowed, and it is known that there are m
   assert.equal(talk.state.prepared.size, 2);
 });
 
+test('the name of a statement that cannot be kept is known, so that it can go', () => {
+  const talk = new Talk(1).prepare('a', 'SELECT 1').prepare('b', 'SELECT pg_advisory_lock(1)');
+  assert.equal(talk.state.pinReason, 'too_many_prepared');
+  assert.deepEqual(talk.run('b').pins, ['advisory_lock'], 'and what it does');
+  talk.query('SELECT pg_advisory_unlock_all()').send(frontend.close('S', 'b'), sync).hear('3I');
+  assert.equal(talk.state.pinReason, null);
+  assert.deepEqual(talk.prepare('b', 'SELECT 2').state.prepared.isOverflowing, true);
+  talk.query('DEALLOCATE ALL');
+  assert.equal(talk.state.pinReason, null);
+});
+
 test('no more bytes are kept than allowed, those not yet acknowledged included', () => {
   const prepared = new PreparedStatements(1000);
-  const third = Buffer.alloc(PREPARED_BYTES_MAX / 3);
-  for (const name of ['a', 'b', 'c']) prepared.parseSent(name, third);
-  assert.ok(!prepared.isOverflowing);
-  prepared.parseSent('d', third);
-  assert.ok(prepared.isOverflowing);
+  const third = PREPARED_BYTES_MAX / 3;
+  for (let i = 0; i < 3; i += 1) assert.ok(prepared.claim(Math.floor(third)));
+  assert.ok(!prepared.claim(third));
 });
 
 test('bytes that are let go make room', () => {
   const prepared = new PreparedStatements(1000);
   const half = Buffer.alloc(PREPARED_BYTES_MAX / 2);
+  const entry = (name: string) => ({ ...entryOf({ statements: [] }).statement, name, frame: half });
+  const { under } = entryOf({ statements: [] });
   const keep = (name: string): void => {
-    prepared.parseSent(name, half);
-    prepared.acknowledged(BackendType.ParseComplete);
-    prepared.unitSent(false);
-    prepared.unitEnded();
+    assert.ok(prepared.claim(half.length));
+    prepared.keep(entry(name), under);
   };
   for (let i = 0; i < 5; i += 1) keep('');
-  prepared.parseSent('lost', half);
-  prepared.unitSent(false);
-  prepared.unitEnded();
+  assert.ok(prepared.claim(half.length));
+  prepared.release(entry('lost'));
+  prepared.unitEnded(true);
   keep('a');
-  prepared.closeSent('a');
-  prepared.acknowledged(BackendType.CloseComplete);
   keep('b');
-  prepared.forget(['b']);
+  prepared.forget('b');
   keep('c');
-  prepared.forget('all');
+  prepared.takeBack();
+  assert.ok(!prepared.has('a') && !prepared.has('c'));
   keep('d');
-  prepared.parseSent('e', half);
-  prepared.abandon();
-  prepared.parseSent('f', half);
-  assert.ok(!prepared.isOverflowing);
-  prepared.parseSent('g', Buffer.alloc(1));
-  assert.ok(prepared.isOverflowing, 'the bound is still there');
+  keep('e');
+  prepared.forgetAll();
+  keep('f');
+  keep('g');
+  assert.ok(!prepared.claim(1), 'the bound is still there');
 });
 
-test('what could not be kept is forgotten with all the others, but not what is still on its way', () => {
-  const prepared = new PreparedStatements(10);
-  prepared.parseSent('a', null);
-  prepared.acknowledged(BackendType.ParseComplete);
-  assert.ok(prepared.isOverflowing);
-  prepared.parseSent('b', null);
-  prepared.forget('all');
-  assert.ok(prepared.isOverflowing);
-  prepared.acknowledged(BackendType.ParseComplete);
-  prepared.forget('all');
-  assert.ok(!prepared.isOverflowing);
+test('statements too large to be read pin until it is known that there are none', () => {
+  const talk = new Talk()
+    .sendUnread(frontend.parse('SELECT 1'))
+    .send(frontend.bind(), frontend.execute(), sync)
+    .hear('1CI');
+  assert.deepEqual(talk.pins, ['statement_too_large']);
+  assert.ok(talk.state.prepared.isOverflowing && talk.state.isProvable);
+  assert.deepEqual([...talk.state.prepared.reconcile(new Set())], []);
+  assert.ok(talk.state.prepared.isOverflowing, 'the unnamed one may still be there');
+  assert.ok(!talk.execute('SELECT 1').state.prepared.isOverflowing);
+  talk.sendUnread(frontend.parse('SELECT 1')).send(sync).hear('1I').query('DEALLOCATE ALL');
+  assert.ok(!talk.state.prepared.isOverflowing);
 });
 
 test('an acknowledgement that nobody waits for does nothing', () => {
@@ -185,6 +193,4 @@ test('text with a backslash or bytes beyond ASCII is not plain', () => {
   assert.ok(isPlainText(Buffer.from("SELECT 'a'\n\t$1")));
   assert.ok(!isPlainText(Buffer.from("SELECT '\\'")));
   assert.ok(!isPlainText(Buffer.from("SELECT 'é'")));
-  assert.ok(new Talk().prepare('a', 'SELECT 1').state.prepared.isPlain());
-  assert.ok(!new Talk().prepare('é', 'SELECT 1').state.prepared.isPlain());
 });

@@ -1,0 +1,32 @@
+import { dial } from '../net/dial.js';
+import { cancelRequest } from '../protocol/frontend-messages.js';
+import type { Backend } from './backend.js';
+
+/**
+ * Asks the node of `backend` to cancel what it is doing, over a connection of its own, and waits until the node has closed it: only then
+ * is the request over. The backend counts it meanwhile, so that it is not given on; it may be closed already on our side. Fails when the
+ * node cannot be reached.
+ */
+export async function forwardCancel(backend: Backend, timeoutMs: number): Promise<void> {
+  backend.cancelsInFlight += 1;
+  try {
+    const { host, port } = backend.identity;
+    const wire = await dial({ host, port, timeoutMs, keepAliveMs: 0, bufferBytes: 1024 });
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => wire.destroy(), timeoutMs);
+      wire.handler = {
+        onChunk: () => {},
+        onDrain: () => {},
+        onEnd: () => wire.end(),
+        onClose: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+      };
+      wire.write(cancelRequest(backend.processId, backend.cancelKey));
+      wire.resume();
+    });
+  } finally {
+    backend.cancelsInFlight -= 1;
+  }
+}

@@ -1,0 +1,220 @@
+import type { Backend } from '../backend/backend.js';
+import type { Counters } from '../metrics/counters.js';
+import type { Wire, WireHandler } from '../net/wire.js';
+import { Frontend } from '../protocol/codes.js';
+import { FrameScanner, NOT_READ, Verdict } from '../protocol/frame-scanner.js';
+import type { CollectTable, FrameHandler } from '../protocol/frame-scanner.js';
+import type { AbandonedRequests } from '../protocol/request-tracker.js';
+import type { AnswerKeeper } from './answer-keeper.js';
+import type { Flow } from './flow.js';
+import { LostTransaction } from './lost-transaction.js';
+import { Admission } from './relay.js';
+import type { RelayOwner } from './relay.js';
+import { SubstituteAnswers } from './substitute-answers.js';
+import { UnitRecord } from './unit-record.js';
+
+const HEADER_BYTES = 5;
+
+/** What both sides of a relay share. */
+export interface RelayParts {
+  readonly client: Wire;
+  readonly owner: RelayOwner;
+  readonly counters: Counters;
+  readonly flow: Flow;
+  readonly keeper: AnswerKeeper;
+}
+
+/** The side of a relay that hears the client: cuts its bytes into units and sends them on, or answers them in a node's place. */
+export class ClientSide implements WireHandler, FrameHandler {
+  askAtUnit: boolean;
+  readonly scanner: FrameScanner;
+  readonly record: UnitRecord;
+  readonly answers: SubstituteAnswers;
+  readonly lost: LostTransaction;
+  /** Extended-protocol messages were sent whose Sync has not come yet. */
+  unitOpen: boolean;
+  /** The backend owes so many replies that no more is read before some have come. */
+  waitsForReplies: boolean;
+  /** The client has ended its sending side. */
+  hasEnded: boolean;
+  /** Where units go. */
+  backend: Backend | null;
+  readonly #parts: RelayParts;
+
+  constructor(parts: RelayParts, collect: CollectTable, messageBytesMax: number, replayBytesMax: () => number) {
+    const say = (messages: Buffer): void => this.say(messages);
+    this.askAtUnit = false;
+    this.scanner = new FrameScanner(collect, messageBytesMax, this);
+    this.record = new UnitRecord(replayBytesMax);
+    this.answers = new SubstituteAnswers(say);
+    this.lost = new LostTransaction(parts.owner, say);
+    this.unitOpen = false;
+    this.waitsForReplies = false;
+    this.hasEnded = false;
+    this.backend = null;
+    this.#parts = parts;
+  }
+
+  /** The Sync that ends the unit is still to come: none was sent, or a COPY has ignored it. */
+  get isUnitOpen(): boolean {
+    return this.unitOpen || (this.backend !== null && this.backend.tracker.isUnitOpen);
+  }
+
+  /** Nothing is owed and no unit is open. */
+  get isQuiet(): boolean {
+    return !this.isUnitOpen && (this.backend === null || this.backend.tracker.isEmpty);
+  }
+
+  /** The record holds exactly the units that are owed, and all frames of them but for the first `skipped` units. */
+  isRecordWhole(owed: AbandonedRequests, skipped: number): boolean {
+    const count = owed.readies + (owed.openUnit || this.unitOpen ? 1 : 0);
+    return this.record.length === count && !this.scanner.isInsideFrame && this.record.isWhole(skipped);
+  }
+
+  say(messages: Buffer): void {
+    this.#parts.counters.clientBytesOut += messages.length;
+    this.#parts.flow.toClient(messages, this.backend);
+  }
+
+  resume(): void {
+    this.waitsForReplies = false;
+    this.scanner.resume();
+    this.#parts.flow.regulateClient(this.scanner.isStopped);
+  }
+
+  /** A client that has ended its sending side can never say what the node still waits for. `isCopyBoth`: nor when it may stop. */
+  endOrphan(isCopyBoth: boolean): void {
+    if (!this.hasEnded || this.backend === null || this.isQuiet) return;
+    if (isCopyBoth || this.backend.tracker.needsClient) this.#parts.owner.onClientClose(null);
+  }
+
+  // ---- the client's wire
+
+  onChunk(chunk: Buffer): void {
+    this.#parts.counters.clientBytesIn += chunk.length;
+    this.scanner.push(chunk);
+    if (this.scanner.isStopped) this.#parts.flow.regulateClient(true);
+  }
+
+  onDrain(): void {
+    this.#parts.flow.clientDrained(this.backend);
+  }
+
+  onEnd(): void {
+    this.hasEnded = true;
+    this.#parts.owner.onClientEnd();
+  }
+
+  onClose(error: Error | null): void {
+    this.scanner.close();
+    this.#parts.owner.onClientClose(error);
+  }
+
+  // ---- the client's frames
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): Verdict {
+    if (this.answers.isSkipping && type !== Frontend.Terminate) {
+      this.answers.skip(type);
+      return Verdict.Drop;
+    }
+    if (this.lost.isActive && this.lost.take(type, buffer, start, end)) return Verdict.Drop;
+    switch (type) {
+      case Frontend.Query:
+      case Frontend.Parse:
+      case Frontend.Bind:
+      case Frontend.Describe:
+      case Frontend.Execute:
+      case Frontend.Close:
+      case Frontend.Sync:
+      case Frontend.FunctionCall:
+        return this.#onRequest(type, buffer, start, end);
+      case Frontend.CopyData:
+        this.record.forget();
+        return this.backend === null ? Verdict.Drop : Verdict.Forward;
+      case Frontend.CopyDone:
+      case Frontend.CopyFail:
+        this.record.forget();
+        if (this.backend === null) return Verdict.Drop;
+        this.backend.tracker.sent(type, false);
+        return Verdict.Forward;
+      case Frontend.Flush:
+        if (this.backend === null) return Verdict.Drop;
+        this.#parts.keeper.flush();
+        this.#keep(buffer, start, end);
+        return Verdict.Forward;
+      case Frontend.Terminate:
+        return Verdict.Drop;
+      default:
+        this.scanner.close();
+        this.#parts.owner.onClientViolation(`invalid frontend message type ${type}`);
+        return Verdict.Drop;
+    }
+  }
+
+  onRun(buffer: Buffer, start: number, end: number): void {
+    if (this.backend === null) return;
+    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
+    this.#parts.flow.toBackend(bytes, this.backend);
+  }
+
+  onFlushed(type: number): void {
+    if (type !== Frontend.Terminate) return;
+    this.scanner.close();
+    this.#parts.owner.onTerminate();
+  }
+
+  onViolation(message: string): void {
+    this.#parts.owner.onClientViolation(message);
+  }
+
+  /** A frame that the node answers. */
+  #onRequest(type: number, buffer: Buffer, start: number, end: number): Verdict {
+    const { owner, counters } = this.#parts;
+    const isFirst = !this.isUnitOpen;
+    if (isFirst) {
+      if (this.answers.isRejecting) {
+        this.answers.reject(type);
+        return Verdict.Drop;
+      }
+      if (this.backend === null && type === Frontend.Sync) {
+        this.answers.ready();
+        return Verdict.Drop;
+      }
+      if (this.backend === null || this.askAtUnit) {
+        if (owner.onUnitStart(type, buffer, start, end) === Admission.Wait) return Verdict.Stop;
+      }
+    }
+    const { backend } = this;
+    if (backend === null) return Verdict.Stop;
+    if (backend.tracker.isFull) {
+      this.waitsForReplies = true;
+      return Verdict.Stop;
+    }
+    if (isFirst) this.record.begin();
+    this.#keep(buffer, start, end);
+    if (type !== Frontend.Describe) owner.onClientFrame(type, buffer, start, end);
+    switch (type) {
+      case Frontend.Query:
+      case Frontend.FunctionCall:
+        counters.statements += 1;
+        this.unitOpen = false;
+        break;
+      case Frontend.Sync:
+        this.unitOpen = false;
+        break;
+      case Frontend.Execute:
+        counters.statements += 1;
+        this.unitOpen = true;
+        break;
+      default:
+        this.unitOpen = true;
+    }
+    backend.tracker.sent(type, false);
+    return Verdict.Forward;
+  }
+
+  #keep(buffer: Buffer, start: number, end: number): void {
+    if (end === NOT_READ) this.record.forget();
+    else this.record.add(buffer, start - HEADER_BYTES, end);
+  }
+}

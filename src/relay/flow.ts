@@ -1,0 +1,50 @@
+import type { Backend } from '../backend/backend.js';
+import type { Wire } from '../net/wire.js';
+
+/** Back-pressure between a client and its backend: whoever is full pauses the reading of the other side. */
+export class Flow {
+  readonly #client: Wire;
+  #isClientFull = false;
+  #isBackendFull = false;
+
+  constructor(client: Wire) {
+    this.#client = client;
+  }
+
+  /** Sends to the client. */
+  toClient(bytes: Buffer, backend: Backend | null): void {
+    if (this.#client.write(bytes)) return;
+    this.#isClientFull = true;
+    backend?.wire.pause();
+  }
+
+  toBackend(bytes: Buffer, backend: Backend): void {
+    if (backend.send(bytes)) return;
+    this.#isBackendFull = true;
+    this.#client.pause();
+  }
+
+  /** The client has room again. */
+  clientDrained(backend: Backend | null): void {
+    this.#isClientFull = false;
+    backend?.wire.resume();
+  }
+
+  /** The backend has room again, or is another one. */
+  backendDrained(isClientStopped: boolean): void {
+    this.#isBackendFull = false;
+    this.regulateClient(isClientStopped);
+  }
+
+  /** The backend leaves: nobody must stay paused for its sake, nor it for the client's. */
+  release(backend: Backend | null, isClientStopped: boolean): void {
+    if (this.#isClientFull) backend?.wire.resume();
+    this.backendDrained(isClientStopped);
+  }
+
+  /** Reads the client unless its input is stopped or has nowhere to go. */
+  regulateClient(isClientStopped: boolean): void {
+    if (isClientStopped || this.#isBackendFull) this.#client.pause();
+    else this.#client.resume();
+  }
+}

@@ -1,0 +1,342 @@
+import type { Effect, TextFacts } from '../sql/analysis.js';
+import { PinReason } from '../sql/pin-reason.js';
+import type { Clock } from '../util/clock.js';
+import type { Circumstances, Kept } from './kept.js';
+import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, withoutPin, withPin } from './pin.js';
+import type { Pin, Pins } from './pin.js';
+import {
+  Circumstance,
+  isCircumstance,
+  noRemains,
+  withChannel,
+  withLocal,
+  withoutChannel,
+  withoutLocals,
+  withoutSetting,
+  withoutSettings,
+  withPins,
+  withSetting,
+} from './remains.js';
+import type { Remains } from './remains.js';
+import { isProvable } from './suspects.js';
+
+/** Most settings that are replayed; a session with more is pinned. */
+export const SETTINGS_MAX = 100;
+/** Longest statement that is kept to set a setting. */
+export const SETTING_BYTES_MAX = 16 * 1024;
+/** `SET datestyle` changes one half of the setting and leaves the other (documentation, "Date/Time Output"): so many are kept. */
+const DATESTYLE = 'datestyle';
+const DATESTYLES_MAX = 4;
+
+/** How SET LOCAL, and a lone call of set_config for the transaction, begin and end. */
+const SET_LOCAL = /^\s*set\s+local\s+/i;
+const CONFIG_LOCAL = /^(\s*select\s+pg_catalog\.set_config\(.*),\s*true\)$/is;
+
+/** What DISCARD ALL takes away besides settings, channels and prepared statements (documentation, "DISCARD"). */
+const DISCARDED: ReadonlySet<PinReason> = new Set([
+  PinReason.TemporaryObject,
+  PinReason.CursorWithHold,
+  PinReason.Setting,
+  PinReason.AdvisoryLock,
+  PinReason.SequenceState,
+  PinReason.PreparedInSql,
+]);
+
+interface Savepoint {
+  readonly name: string;
+  readonly remains: Remains;
+}
+
+/**
+ * What statements leave behind in a session, prepared statements aside: settings, channels and pins. Follows transactions and savepoints
+ * as the node does.
+ */
+export class Leftovers {
+  readonly #clock: Clock;
+  /** As of the last commit. */
+  #base: Remains = noRemains;
+  #current: Remains = noRemains;
+  #savepoints: Savepoint[] = [];
+  /** Pins that no rollback undoes. */
+  #lasting: Pins = noPins;
+  /** The same, before the unit that is under way. */
+  #lastingBefore: Pins = noPins;
+  /** Settings with made-up names exist from their first mention, whatever becomes of the transaction. */
+  readonly #madeUp = new Set<string>();
+  #circumstances: Circumstances | null = null;
+  #circumstancesOf: Remains = noRemains;
+  #doubts = 0;
+  #areSettingsInDoubt = false;
+  /** Something unread has run, and the node has not been asked since what it has left. */
+  #isTainted = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  get remains(): Remains {
+    return this.#current;
+  }
+
+  get lasting(): Pins {
+    return this.#lasting;
+  }
+
+  get madeUp(): ReadonlySet<string> {
+    return this.#madeUp;
+  }
+
+  /** Grows whenever something happens that only the node can tell the end of. */
+  get doubts(): number {
+    return this.#doubts;
+  }
+
+  /** What DISCARD ALL would not take away may have been left by something that nobody has read. */
+  get isTainted(): boolean {
+    return this.#isTainted;
+  }
+
+  /** A setting may have been changed without a word. */
+  get areSettingsInDoubt(): boolean {
+    return this.#areSettingsInDoubt;
+  }
+
+  *pins(): Iterable<Pin> {
+    yield* this.#lasting.values();
+    yield* this.#current.pins.values();
+  }
+
+  /** Each of the pins may be lifted by asking the node. */
+  get isProvable(): boolean {
+    for (const pin of this.pins()) if (!isProvable(pin)) return false;
+    return true;
+  }
+
+  /** The open transaction has changed how texts are read. */
+  get isReadingTransient(): boolean {
+    const [now, then] = [this.#current, this.#base];
+    if (now === then) return false;
+    return [Circumstance.Encoding, Circumstance.StandardStrings].some(
+      (name) => now.locals.has(name) || now.settings.get(name) !== then.settings.get(name),
+    );
+  }
+
+  /** Those that hold now, for a text that was read as the facts say. */
+  circumstances(facts: TextFacts): Circumstances {
+    const cached = this.#circumstances;
+    if (cached !== null && this.#circumstancesOf === this.#current && isSameReading(cached.reading, facts))
+      return cached;
+    const { settings, locals } = this.#current;
+    const find = (name: string): Kept | null => locals.get(name) ?? settings.get(name) ?? null;
+    const fresh: Circumstances = {
+      reading: facts,
+      authorization: find(Circumstance.Authorization),
+      role: find(Circumstance.Role),
+      searchPath: find(Circumstance.SearchPath),
+    };
+    this.#circumstances = fresh;
+    this.#circumstancesOf = this.#current;
+    return fresh;
+  }
+
+  pin(reason: PinReason, name: string | null = null): void {
+    const nowMs = this.#clock.nowMs();
+    if (isTransactional(reason)) {
+      this.#current = withPins(this.#current, withPin(this.#current.pins, reason, name, nowMs));
+    } else this.#lasting = withPin(this.#lasting, reason, name, nowMs);
+    // Temporary objects are pinned where a name might be that of one; cursors are only where they are.
+    if (reason === PinReason.CursorWithHold || !isInspectable(reason)) return;
+    this.#doubts += 1;
+    if (isUnread(reason)) this.#isTainted = true;
+    if (reason === PinReason.Setting || isUnread(reason)) this.#areSettingsInDoubt = true;
+  }
+
+  unpin(reason: PinReason, name: string | null): void {
+    if (!isTransactional(reason)) {
+      this.#lasting = withoutPin(this.#lasting, reason, name);
+      return;
+    }
+    this.#current = withPins(this.#current, withoutPin(this.#current.pins, reason, name));
+    // Names may have changed meanwhile, and more may be gone than was named.
+    if (reason === PinReason.TemporaryObject && name !== null) this.#doubts += 1;
+  }
+
+  /** A setting was named; one with a dot exists from then on. */
+  noteName(name: string): void {
+    if (name.includes('.') && this.#madeUp.size < SETTINGS_MAX) this.#madeUp.add(name);
+  }
+
+  /** Something was given back of which others may be left. */
+  doubt(): void {
+    this.#doubts += 1;
+  }
+
+  /** A statement that is no transaction control, and concerns no prepared statement, has ended well. */
+  apply(effect: Effect, facts: TextFacts): void {
+    switch (effect.kind) {
+      case 'set':
+        this.#applySet(effect.name, effect.sql, effect.isLocal, facts);
+        return;
+      case 'reset':
+        this.noteName(effect.name);
+        if (!effect.isLocal) this.#current = withoutSetting(this.#current, effect.name);
+        else if (isCircumstance(effect.name)) {
+          const kept = { sql: `RESET ${effect.name}`, under: this.circumstances(facts) };
+          this.#current = withLocal(this.#current, effect.name, kept);
+        }
+        return;
+      case 'reset_all':
+        this.#current = withoutSettings(this.#current);
+        return;
+      case 'listen': {
+        const sql = `LISTEN "${effect.channel.replaceAll('"', '""')}"`;
+        this.#current = withChannel(this.#current, effect.channel, { sql, under: this.circumstances(facts) });
+        return;
+      }
+      case 'unlisten':
+        this.#current = withoutChannel(this.#current, effect.channel);
+        return;
+      case 'close_cursor':
+        this.#closeCursor(effect.name);
+        return;
+      case 'discard':
+        this.#discard(effect.what);
+        return;
+      case 'pin':
+        this.pin(effect.reason, effect.name);
+        return;
+      case 'unpin':
+        this.unpin(effect.reason, effect.name);
+        return;
+      default:
+    }
+  }
+
+  // ---- transactions
+
+  /** Everything up to now lasts. */
+  commit(): void {
+    if (this.#savepoints.length > 0) this.#savepoints = [];
+    this.#current = withoutLocals(this.#current);
+    this.#base = this.#current;
+  }
+
+  /** Everything since the last commit is undone, but for what no rollback undoes. */
+  rollback(): void {
+    if (this.#savepoints.length > 0) this.#savepoints = [];
+    this.#current = this.#base;
+  }
+
+  savepoint(name: string): void {
+    this.#savepoints.push({ name, remains: this.#current });
+  }
+
+  release(name: string): void {
+    const at = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name);
+    if (at >= 0) this.#savepoints.length = at;
+  }
+
+  rollbackTo(name: string): void {
+    const at = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name);
+    const savepoint = this.#savepoints[at];
+    if (savepoint === undefined) return;
+    this.#savepoints.length = at + 1;
+    this.#current = savepoint.remains;
+  }
+
+  unitEnded(): void {
+    this.#lastingBefore = this.#lasting;
+  }
+
+  /** The unit under way will be sent again. */
+  takeBack(): void {
+    this.#lasting = this.#lastingBefore;
+  }
+
+  // ---- what the node itself has told
+
+  /** Replaces everything that an answer of the node knows better. At a boundary only. */
+  replace(remains: Remains, lasting: Pins): void {
+    this.#base = remains;
+    this.#current = remains;
+    this.#lasting = lasting;
+    this.#lastingBefore = lasting;
+    this.#areSettingsInDoubt = hasPin(remains.pins, PinReason.Setting);
+    this.#isTainted = false;
+  }
+
+  // ----
+
+  #applySet(name: string, sql: string, isLocal: boolean, facts: TextFacts): void {
+    this.noteName(name);
+    const under = this.circumstances(facts);
+    if (isLocal) {
+      if (isCircumstance(name)) this.#current = withLocal(this.#current, name, { sql: forSession(sql), under });
+      return;
+    }
+    const { settings } = this.#current;
+    const isRoom = settings.has(name) || settings.size < SETTINGS_MAX;
+    if (!isRoom || sql.length > SETTING_BYTES_MAX) {
+      this.pin(PinReason.Setting, name);
+      return;
+    }
+    const before = name === DATESTYLE && !sql.includes(',') ? settings.get(name) : undefined;
+    if (before === undefined) {
+      this.#current = withSetting(this.#current, name, { sql, under });
+      return;
+    }
+    // The whole string is run as one: its last statement decides, but each says only half.
+    const both = `${before.sql}; ${sql}`;
+    if (both.split(';').length > DATESTYLES_MAX) this.pin(PinReason.Setting, name);
+    this.#current = withSetting(this.#current, name, { sql: both, under });
+  }
+
+  /** What is closed stays closed, also when the transaction is rolled back. */
+  #closeCursor(name: string | null): void {
+    const close = (remains: Remains): Remains =>
+      withPins(
+        remains,
+        without(
+          remains.pins,
+          (pin) => pin.reason === PinReason.CursorWithHold && (name === null || pin.name === null || pin.name === name),
+        ),
+      );
+    const isSame = this.#base === this.#current;
+    this.#current = close(this.#current);
+    this.#base = isSame ? this.#current : close(this.#base);
+    this.#savepoints = this.#savepoints.map((savepoint) => ({ ...savepoint, remains: close(savepoint.remains) }));
+  }
+
+  #discard(what: 'all' | 'plans' | 'sequences' | 'temp'): void {
+    switch (what) {
+      case 'temp':
+        this.#current = withPins(this.#current, withoutPin(this.#current.pins, PinReason.TemporaryObject, null));
+        return;
+      case 'sequences':
+        this.#lasting = withoutPin(this.#lasting, PinReason.SequenceState, null);
+        return;
+      case 'all':
+        this.#lasting = without(this.#lasting, ({ reason }) => DISCARDED.has(reason) || isUnread(reason));
+        this.#current = noRemains;
+        this.#areSettingsInDoubt = false;
+        // It runs outside of any transaction, and commits at once.
+        this.commit();
+        return;
+      case 'plans':
+      default:
+    }
+  }
+}
+
+/** What sets for the session what `sql` has set for the transaction. */
+function forSession(sql: string): string {
+  return sql.replace(SET_LOCAL, 'SET ').replace(CONFIG_LOCAL, '$1, false)');
+}
+
+function isSameReading(a: TextFacts, b: TextFacts): boolean {
+  return a.clientEncoding === b.clientEncoding && a.escapesInStrings === b.escapesInStrings;
+}

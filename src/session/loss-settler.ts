@@ -1,0 +1,109 @@
+import { TransactionStatus } from '../protocol/codes.js';
+import type { Loss, Relay } from '../relay/relay.js';
+import { assertNever } from '../util/assert-never.js';
+import { CloseReason } from './close-reason.js';
+import type { SessionContext } from './context.js';
+import { judgeLoss } from './loss.js';
+import type { LossVerdict } from './loss.js';
+import type { SessionState } from './session-state.js';
+
+/** Most times that one unit is sent again. */
+const REPLAYS_MAX = 5;
+/** Most times when its node broke without a word: the unit itself may be what breaks nodes. */
+const BLIND_REPLAYS_MAX = 1;
+const IN_DOUBT = '08007';
+
+/** What a settler needs of its session. */
+export interface SettlerOwner {
+  readonly state: SessionState;
+  readonly relay: Relay;
+  close(reason: CloseReason, last: Buffer | null, isBroken?: boolean): void;
+}
+
+/** Carries out what was judged of a lost backend: units go back to be sent again, or are answered, or the session ends. */
+export class LossSettler {
+  readonly #owner: SettlerOwner;
+  readonly #context: SessionContext;
+  /** How often the oldest unit was sent again. */
+  #replays = 0;
+  #blindReplays = 0;
+
+  constructor(owner: SettlerOwner, context: SessionContext) {
+    this.#owner = owner;
+    this.#context = context;
+  }
+
+  /** A node has answered the oldest unit. */
+  unitEnded(): void {
+    this.#replays = 0;
+    this.#blindReplays = 0;
+  }
+
+  settle(loss: Loss, target: 'primary' | 'standby', isClusterChanging: boolean): void {
+    const { state } = this.#owner;
+    const isBlind = loss.farewell === null && loss.error === null;
+    const { outstanding: units, isListening } = state;
+    // What the open transaction has left behind is gone with it, and pins nobody.
+    state.abandon(loss.canReplay);
+    const verdict = judgeLoss(loss, {
+      pin: state.pinReason,
+      target,
+      isClusterChanging,
+      isListening,
+      isTired: this.#replays >= REPLAYS_MAX || (isBlind && this.#blindReplays >= BLIND_REPLAYS_MAX),
+      units,
+    });
+    if (verdict.kind === 'replay') {
+      this.#replays += 1;
+      if (isBlind) this.#blindReplays += 1;
+    }
+    this.#carryOut(verdict, loss);
+  }
+
+  #carryOut(verdict: LossVerdict, loss: Loss): void {
+    const { relay } = this.#owner;
+    const { counters } = this.#context;
+    switch (verdict.kind) {
+      case 'keep':
+        return;
+      case 'replay':
+        counters.replays.add(verdict.why);
+        relay.replayUnits();
+        return;
+      case 'fail_first':
+        this.#countCut(verdict.sqlState);
+        if (loss.status !== TransactionStatus.Idle) counters.transactionsLost += 1;
+        relay.failFirstUnit(verdict.error, loss.owed, verdict.status);
+        if (verdict.status === TransactionStatus.Failed) relay.loseTransaction({ news: null, onCommit: null });
+        return;
+      case 'finish_first':
+        // As if its error had been said: what is left to say is ReadyForQuery.
+        relay.failFirstUnit(verdict.error, { ...loss.owed, isErrorSent: true }, TransactionStatus.Idle);
+        return;
+      case 'fail_all':
+        this.#countCut(verdict.sqlState);
+        relay.failUnits(verdict.error, loss.owed);
+        return;
+      case 'lose_transaction':
+        counters.transactionsLost += 1;
+        relay.loseTransaction(verdict.words);
+        if (loss.isUnitCut) relay.replayUnits();
+        return;
+      case 'close':
+        if (verdict.pin !== null) counters.unmovable.add(verdict.pin);
+        this.#owner.close(verdict.reason, verdict.error);
+        return;
+      case 'destroy':
+        this.#owner.close(CloseReason.BackendLost, null, true);
+        return;
+      default:
+        assertNever(verdict);
+    }
+  }
+
+  #countCut(sqlState: string): void {
+    const { counters } = this.#context;
+    counters.unitsCut.add(sqlState);
+    if (sqlState === IN_DOUBT) counters.inDoubt += 1;
+  }
+}

@@ -1,0 +1,233 @@
+import { Frontend } from '../protocol/codes.js';
+import { NOT_READ } from '../protocol/frame-scanner.js';
+import { TransactionEnd } from '../relay/relay.js';
+import type { Analysis, SqlAnalyzer, TextFacts } from '../sql/analysis.js';
+import { PinReason } from '../sql/pin-reason.js';
+import { isPlainText } from './kept.js';
+import type { Leftovers } from './leftovers.js';
+import { Portals } from './portals.js';
+import { copyFrame, readParse } from './prepared.js';
+import type { PreparedStatement, PreparedStatements } from './prepared.js';
+import { changesReading, pinned } from './reading.js';
+import { bindUnnamed, bindUnread, executeUnnamed, functionCall, SentRequests, sync } from './sent-requests.js';
+import type { Suspects } from './suspects.js';
+import type { UnitFacts } from './unit-facts.js';
+import { UnitNote } from './unit-note.js';
+
+const HEADER_BYTES = 5;
+/** The first byte of a Close of a statement. */
+const STATEMENT = 0x53;
+
+const tooLarge = pinned(PinReason.StatementTooLarge);
+const unknown = pinned(PinReason.UnknownStatement);
+
+/** Stands for a statement whose Parse was too large to be read. */
+export const unreadStatement: PreparedStatement = { name: '', frame: null, sql: null, analysis: tooLarge };
+
+/**
+ * What the client has sent and the node has not answered: reads the texts, and tells of each unit what is known before it has run.
+ */
+export class SentSide {
+  readonly requests: SentRequests;
+  readonly #analyzer: SqlAnalyzer;
+  readonly #prepared: PreparedStatements;
+  readonly #leftovers: Leftovers;
+  readonly #suspects: Suspects;
+  readonly #portals = new Portals<Analysis | null>(null);
+  /** Statements on their way to be prepared, by name; null where the name may mean another one. */
+  readonly #parses = new Map<string, Analysis | null>();
+  readonly #lookup = (name: string): Analysis | null => this.#analysisOf(name);
+  /** The number of the newest unit that changes how texts are read. */
+  #readingChangedBy = -1;
+
+  constructor(analyzer: SqlAnalyzer, prepared: PreparedStatements, leftovers: Leftovers, suspects: Suspects) {
+    this.#analyzer = analyzer;
+    this.#prepared = prepared;
+    this.#leftovers = leftovers;
+    this.#suspects = suspects;
+    this.requests = new SentRequests((request) => {
+      if (request.kind === 'parse') prepared.release(request.statement);
+    });
+  }
+
+  /** What is known of the unit that would begin with this message, which is not noted. */
+  peek(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): UnitFacts {
+    const note = new UnitNote();
+    if (type === Frontend.FunctionCall) note.addUnread();
+    else if (
+      type === Frontend.Query ||
+      type === Frontend.Parse ||
+      type === Frontend.Bind ||
+      type === Frontend.Execute
+    ) {
+      const analysis = this.#textOf(type, buffer, start, end, facts);
+      if (type === Frontend.Query && analysis !== null) note.addString(analysis, this.#lookup);
+      else note.addExecuted(analysis, this.#lookup);
+    }
+    return note;
+  }
+
+  /** See RelayOwner. */
+  transactionEnd(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    facts: () => TextFacts,
+  ): TransactionEnd | null {
+    const statements = this.#textOf(type, buffer, start, end, facts)?.statements ?? [];
+    for (const effect of statements[0]?.effects ?? []) {
+      if (effect.kind !== 'commit' && effect.kind !== 'rollback' && effect.kind !== 'prepare_transaction') continue;
+      if (effect.kind !== 'prepare_transaction' && effect.isChained) return TransactionEnd.Chained;
+      const isRollback = effect.kind === 'rollback';
+      if (statements.length > 1) return isRollback ? TransactionEnd.RollbackFirst : TransactionEnd.CommitFirst;
+      return isRollback ? TransactionEnd.Rollback : TransactionEnd.Commit;
+    }
+    return null;
+  }
+
+  /** Notes a message of the client that is about to be sent; the body is borrowed. */
+  sent(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): void {
+    const { requests } = this;
+    switch (type) {
+      case Frontend.Query:
+        this.#sentQuery(buffer, start, end, facts());
+        return;
+      case Frontend.Parse:
+        this.#sentParse(buffer, start, end, facts());
+        return;
+      case Frontend.Bind:
+        this.#sentBind(buffer, start, end);
+        return;
+      case Frontend.Execute:
+        this.#sentExecute(buffer, start, end);
+        return;
+      case Frontend.Close: {
+        const name = end === NOT_READ || end <= start ? null : buffer.toString('latin1', start + 1, end - 1);
+        if (name === null) requests.add({ kind: 'close_unread' });
+        else requests.add(buffer[start] === STATEMENT ? { kind: 'close_statement', name } : { kind: 'close_portal' });
+        return;
+      }
+      case Frontend.FunctionCall:
+        requests.openUnit.addUnread();
+        requests.add(functionCall);
+        return;
+      case Frontend.Sync:
+        requests.add(sync);
+        return;
+      default:
+    }
+  }
+
+  /** Reads a text. */
+  analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
+    // How it will be read depends on a unit that has not been answered.
+    const isInDoubt = this.requests.unitsEnded <= this.#readingChangedBy;
+    const isRead = !isInDoubt || isPlainText(buffer.subarray(start, end));
+    const analysis = isRead ? this.#analyzer.analyze(buffer, start, end, facts) : unknown;
+    return this.#suspects.note(analysis, () => buffer.toString('latin1', start, end));
+  }
+
+  /** Nothing is under way any more. `isTransactionOver`: nor is a transaction open. */
+  settle(isTransactionOver: boolean): void {
+    if (this.#parses.size > 0) this.#parses.clear();
+    if (isTransactionOver) this.#portals.clear();
+  }
+
+  #sentQuery(buffer: Buffer, start: number, end: number, facts: TextFacts): void {
+    const analysis = end === NOT_READ ? tooLarge : this.analyze(buffer, start, end - 1, facts);
+    this.requests.openUnit.addString(analysis, this.#lookup);
+    this.#noteReading(analysis);
+    this.requests.add({ kind: 'query', analysis, facts, at: 0 });
+  }
+
+  #sentParse(buffer: Buffer, start: number, end: number, facts: TextFacts): void {
+    const parse = end === NOT_READ ? null : readParse(buffer, start, end);
+    if (parse === null) {
+      this.#parses.set('', tooLarge);
+      this.requests.add({ kind: 'parse', statement: unreadStatement, facts });
+      return;
+    }
+    const { name, textStart, textEnd } = parse;
+    const analysis = this.analyze(buffer, textStart, textEnd, facts);
+    const isRoom = this.#prepared.claim(end - start + HEADER_BYTES);
+    const frame = isRoom ? copyFrame(buffer, start, end) : null;
+    // If there is one of that name already, this Parse fails, unless a Close goes before it.
+    const isAmbiguous = name !== '' && (this.#parses.has(name) || this.#prepared.has(name));
+    this.#parses.set(name, isAmbiguous ? null : analysis);
+    this.requests.add({ kind: 'parse', statement: { name, frame, sql: null, analysis }, facts });
+  }
+
+  #sentBind(buffer: Buffer, start: number, end: number): void {
+    if (end !== NOT_READ && end - start > 1 && buffer[start] === 0 && buffer[start + 1] === 0) {
+      this.requests.add(bindUnnamed);
+      this.#portals.bind('', this.#analysisOf(''));
+      return;
+    }
+    const names = end === NOT_READ ? null : readBind(buffer, start, end);
+    if (names === null) {
+      this.requests.add(bindUnread);
+      this.#portals.bind(null, null);
+      return;
+    }
+    const [portal, statement] = names;
+    this.requests.add({ kind: 'bind', portal, statement });
+    this.#portals.bind(portal, this.#analysisOf(statement));
+  }
+
+  #sentExecute(buffer: Buffer, start: number, end: number): void {
+    const portal = end === NOT_READ ? null : readName(buffer, start, end);
+    const analysis = this.#portals.get(portal);
+    this.requests.openUnit.addExecuted(analysis, this.#lookup);
+    if (analysis !== null) this.#noteReading(analysis);
+    this.requests.add(portal === '' ? executeUnnamed : { kind: 'execute', portal });
+  }
+
+  #noteReading(analysis: Analysis): void {
+    const { requests } = this;
+    const isTransient = requests.unitsEnded <= this.#readingChangedBy || this.#leftovers.isReadingTransient;
+    if (!changesReading(analysis, isTransient)) return;
+    this.#readingChangedBy = requests.unitsEnded + requests.unitCount - 1;
+  }
+
+  /** What running a statement does, as far as it can be told before what is under way has ended. */
+  #analysisOf(name: string): Analysis | null {
+    const sent = this.#parses.get(name);
+    return sent === undefined ? this.#prepared.analysisOf(name) : sent;
+  }
+
+  /** What a message that is not noted yet runs; null when that is not known. */
+  #textOf(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): Analysis | null {
+    if (end === NOT_READ) return null;
+    switch (type) {
+      case Frontend.Query:
+        return this.analyze(buffer, start, end - 1, facts());
+      case Frontend.Parse: {
+        const parse = readParse(buffer, start, end);
+        return parse === null ? null : this.analyze(buffer, parse.textStart, parse.textEnd, facts());
+      }
+      case Frontend.Bind: {
+        const names = readBind(buffer, start, end);
+        return names === null ? null : this.#analysisOf(names[1]);
+      }
+      case Frontend.Execute:
+        return this.#portals.get(readName(buffer, start, end));
+      default:
+        return null;
+    }
+  }
+}
+
+/** The names of the portal and of the statement. */
+function readBind(buffer: Buffer, start: number, end: number): readonly [portal: string, statement: string] | null {
+  const portal = readName(buffer, start, end);
+  if (portal === null) return null;
+  const statement = readName(buffer, start + portal.length + 1, end);
+  return statement === null ? null : [portal, statement];
+}
+
+function readName(buffer: Buffer, start: number, end: number): string | null {
+  if (buffer[start] === 0 && start < end) return '';
+  const nameEnd = buffer.indexOf(0, start);
+  return nameEnd < 0 || nameEnd >= end ? null : buffer.toString('latin1', start, nameEnd);
+}

@@ -1,0 +1,19 @@
+import type { Repeat } from '../sql/analysis.js';
+
+/** What is known of one unit from its texts. */
+export interface UnitFacts {
+  readonly repeat: Repeat;
+  /** Nothing but queries: where writes are refused it has changed nothing. */
+  readonly isQuery: boolean;
+  /** It begins a transaction that lasts beyond it. */
+  readonly begins: boolean;
+  /** It may commit the transaction that it runs in: COMMIT, PREPARE TRANSACTION, or something that cannot be read. */
+  readonly mayCommit: boolean;
+  /** Its COMMIT was answered with CommandComplete: that is said behind the commit, whatever comes before ReadyForQuery. */
+  readonly hasCommitted: boolean;
+  /** It ends the transaction that it runs in, one way or the other. */
+  readonly endsTransaction: boolean;
+}
+
+/** What can be seen of a unit by its first message. */
+export type UnitGlance = Pick<UnitFacts, 'repeat' | 'begins'>;

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NOT_READ } from '../../../src/protocol/frame-scanner.js';
+import { frontend, message } from '../../support/raw-messages.js';
+import { Talk } from './conversation-state.js';
+
+const { query, parse, bind, execute, sync } = frontend;
+
+function peek(talk: Talk, bytes: Buffer): string {
+  const { repeat, begins } = talk.state.peek(bytes.readUInt8(0), bytes, 5, bytes.length, () => talk.facts);
+  return begins ? `${repeat}, begins` : repeat;
+}
+
+function end(talk: Talk, bytes: Buffer): string | null {
+  return talk.state.transactionEnd(bytes.readUInt8(0), bytes, 5, bytes.length, () => talk.facts);
+}
+
+function units(talk: Talk): readonly string[] {
+  return talk.state.outstanding.map((unit) => {
+    const words = (['isQuery', 'begins', 'mayCommit', 'hasCommitted', 'endsTransaction'] as const).filter(
+      (each) => unit[each],
+    );
+    return [unit.repeat, ...words].join(' ');
+  });
+}
+
+test('a unit may be repeated as its one statement may', () => {
+  const talk = new Talk().send(
+    query('SELECT 1'),
+    query('SHOW geqo'),
+    query('INSERT INTO t VALUES (1)'),
+    query('VACUUM'),
+    query('BEGIN'),
+  );
+  assert.deepEqual(units(talk), [
+    'if_rolled_back isQuery',
+    'always isQuery',
+    'if_rolled_back',
+    'never',
+    'always begins',
+  ]);
+});
+
+test('a string of several statements is sent again only where each of them always may', () => {
+  const talk = new Talk().send(
+    query('SELECT 1; SELECT 2'),
+    query('SET geqo = on; SHOW geqo'),
+    query('BEGIN; SELECT 1; COMMIT'),
+  );
+  assert.deepEqual(units(talk), ['by_client isQuery', 'always', 'never mayCommit endsTransaction']);
+});
+
+test('a batch is one transaction, and so is repeated as a whole', () => {
+  const talk = new Talk().send(parse('SELECT 1'), bind(), execute(), parse('UPDATE t SET a = 1'), bind(), execute());
+  assert.deepEqual(units(talk), ['if_rolled_back']);
+  talk.send(parse('CALL f()'), bind(), execute(), sync());
+  assert.deepEqual(units(talk), ['never']);
+  assert.deepEqual(units(new Talk().send(parse('CALL f()'), bind(), sync())), ['always isQuery'], 'nothing of it runs');
+});
+
+test('units go when they have ended, and tell of a COMMIT that was answered', () => {
+  const talk = new Talk().query('BEGIN', 'CT').send(query('COMMIT'), query('SELECT 1'));
+  assert.deepEqual(units(talk), ['never mayCommit endsTransaction', 'if_rolled_back isQuery']);
+  assert.deepEqual(units(talk.hear('C'))[0], 'never mayCommit hasCommitted endsTransaction');
+  assert.deepEqual(units(talk.hear('I')), ['if_rolled_back isQuery']);
+  const failed = new Talk().send(query('COMMIT')).hear('R');
+  assert.deepEqual(units(failed), ['never mayCommit endsTransaction']);
+});
+
+test('what runs by a name is as what was prepared', () => {
+  const talk = new Talk()
+    .prepare('s1', 'INSERT INTO t VALUES (1)')
+    .prepare('s2', 'CALL f()')
+    .query('PREPARE p AS SELECT 1');
+  talk.send(bind({ statement: 's1' }), execute(), sync(), bind({ statement: 's2' }), execute(), sync());
+  talk.send(
+    query('EXECUTE p'),
+    query('EXECUTE s2'),
+    query('EXECUTE missing'),
+    bind({ statement: 'missing' }),
+    execute(),
+    sync(),
+  );
+  assert.deepEqual(units(talk), [
+    'if_rolled_back',
+    'never',
+    'if_rolled_back isQuery',
+    'never',
+    'never',
+    'never mayCommit',
+  ]);
+});
+
+test('where a name may mean one or another statement, the unit is not repeated', () => {
+  const talk = new Talk().prepare('s1', 'CALL f()');
+  talk.send(parse('SELECT 1', { name: 's1' }), sync(), bind({ statement: 's1' }), execute(), sync());
+  assert.equal(units(talk)[1], 'never mayCommit');
+});
+
+test('what is too large to be read, and a FunctionCall, are not repeated', () => {
+  const talk = new Talk().sendUnread(query('SELECT 1')).send(message('F', Buffer.alloc(12)));
+  talk.sendUnread(bind()).send(execute(), sync());
+  assert.deepEqual(units(talk), ['never mayCommit', 'never', 'never mayCommit']);
+});
+
+test('a unit behind one that failed in the extended protocol begins at the Sync', () => {
+  const talk = new Talk()
+    .send(parse('SELECT 1/0'), bind(), execute())
+    .hear('1E')
+    .send(query('SELECT 1'), sync())
+    .hear('I');
+  assert.deepEqual(units(talk), []);
+});
+
+test('peeks at the first message of a unit', () => {
+  const talk = new Talk().prepare('s1', 'INSERT INTO t VALUES (1)');
+  assert.equal(peek(talk, query('BEGIN')), 'always, begins');
+  assert.equal(peek(talk, query('SELECT 1')), 'if_rolled_back');
+  assert.equal(peek(talk, query('COMMIT AND CHAIN')), 'never, begins');
+  assert.equal(peek(talk, parse('CALL f()')), 'never');
+  assert.equal(peek(talk, bind({ statement: 's1' })), 'if_rolled_back');
+  assert.equal(peek(talk, bind({ statement: 'missing' })), 'never');
+  assert.equal(peek(talk, message('F', Buffer.alloc(12))), 'never');
+  for (const bytes of [sync(), frontend.describe('S', 's1'), frontend.close('S', 's1')])
+    assert.equal(peek(talk, bytes), 'always');
+  const { repeat } = talk.state.peek(0x51, query('SELECT 1'), 5, NOT_READ, () => talk.facts);
+  assert.equal(repeat, 'never');
+  assert.deepEqual(units(talk), [], 'nothing is noted');
+});
+
+test('tells how a message ends a transaction', () => {
+  const talk = new Talk().prepare('c', 'COMMIT').prepare('s', 'SELECT 1');
+  assert.equal(end(talk, query('COMMIT;')), 'commit');
+  assert.equal(end(talk, query('END')), 'commit');
+  assert.equal(end(talk, query("PREPARE TRANSACTION 'x'")), 'commit');
+  assert.equal(end(talk, query('/* so */ ABORT')), 'rollback');
+  assert.equal(end(talk, query('ROLLBACK AND CHAIN')), 'chained');
+  assert.equal(end(talk, query('COMMIT; SELECT 1')), 'commit_first');
+  assert.equal(end(talk, query('ROLLBACK; BEGIN')), 'rollback_first');
+  assert.equal(end(talk, parse('COMMIT')), 'commit');
+  assert.equal(end(talk, bind({ statement: 'c' })), 'commit');
+  for (const bytes of [
+    bind({ statement: 's' }),
+    bind({ statement: 'x' }),
+    query('ROLLBACK TO s'),
+    query('SELECT 1; COMMIT'),
+  ]) {
+    assert.equal(end(talk, bytes), null);
+  }
+});
