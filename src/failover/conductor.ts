@@ -160,6 +160,8 @@ export class Conductor implements PrimaryGate {
         this.#changedAtMs = clock.nowMs();
         primaryHold.shut();
         registry.reconsider();
+        // While the node still answers: what it says may free them, so that they can move.
+        for (const session of registry.all()) if (session.node === before.primary) session.inspect();
         // After a complete stop, those whose unit may start again are let go; the others come back.
         if (this.admits === Admits.Repeatable && admitsOf(before) === Admits.None) primaryHold.open();
         logger.info(

@@ -23,6 +23,8 @@ export class BackendSide implements BackendSink {
   #backend: Backend | null;
   /** ReadyForQuery messages still to come for what we sent ourselves. */
   #replaysLeft: number;
+  /** Those that have come. */
+  #replaysDone: number;
   #farewell: ErrorFields | null;
   /** The node streams and listens at the same time (replication). */
   #copyBoth: boolean;
@@ -38,6 +40,7 @@ export class BackendSide implements BackendSink {
     this.#client = client;
     this.#backend = null;
     this.#replaysLeft = 0;
+    this.#replaysDone = 0;
     this.#farewell = null;
     this.#copyBoth = false;
     this.#remedy = null;
@@ -166,6 +169,7 @@ export class BackendSide implements BackendSink {
     if (type === BackendType.ReadyForQuery) {
       if (this.#replaysLeft > 0) {
         this.#replaysLeft -= 1;
+        this.#replaysDone += 1;
         if (this.#replaysLeft === 0) this.#parts.owner.onReplayDone();
         return;
       }
@@ -186,6 +190,7 @@ export class BackendSide implements BackendSink {
   }
 
   #send(backend: Backend, replay: Replay): void {
+    this.#replaysDone = 0;
     for (const type of replay.types) {
       backend.tracker.sent(type, true);
       if (type === Frontend.Query || type === Frontend.Sync) this.#replaysLeft += 1;
@@ -212,7 +217,7 @@ export class BackendSide implements BackendSink {
       return Verdict.Drop;
     }
     if (reply === Reply.Swallow) {
-      this.#parts.owner.onReplayError(fields);
+      this.#parts.owner.onReplayError(fields, this.#replaysDone);
       return Verdict.Drop;
     }
     if (this.#isStalePlan(fields)) {

@@ -72,8 +72,8 @@ export interface RelayOwner {
   onUnitEnd(): void;
   /** Nothing is owed any more and the client has the last ReadyForQuery. The transaction may still be open. */
   onQuiet(): void;
-  /** An answer to something that we sent ourselves is an error. */
-  onReplayError(fields: ErrorFields): void;
+  /** An answer to something that we sent ourselves is an error; `part` counts the ReadyForQuery before it. */
+  onReplayError(fields: ErrorFields, part: number): void;
   /** Everything that we sent ourselves at `attach` is answered. */
   onReplayDone(): void;
   /** The backend is gone and detached. */

@@ -1,3 +1,5 @@
+import { Fifo } from '../util/fifo.js';
+
 /** The bytes of one unit: nearly always one piece of one chunk. */
 interface SentUnit {
   /** Null: nothing yet, or not kept. */
@@ -17,7 +19,7 @@ interface SentUnit {
 export class UnitRecord {
   /** Most bytes that are kept, of all units together; 0: nothing is. */
   readonly #bytesMax: () => number;
-  readonly #units: SentUnit[] = [];
+  readonly #units = new Fifo<SentUnit>();
   /** One for the next unit, so that a client that does not pipeline costs no allocation. */
   #spare: SentUnit | null = null;
   #bytes = 0;
@@ -40,7 +42,7 @@ export class UnitRecord {
 
   /** A whole frame of the newest unit: `buffer[from, to)`. */
   add(buffer: Buffer, from: number, to: number): void {
-    const unit = this.#units[this.#units.length - 1];
+    const unit = this.#units.last;
     if (unit === undefined || !unit.isKept) return;
     if (this.#bytes + to - from > this.#bytesMax()) {
       this.forget();
@@ -60,7 +62,7 @@ export class UnitRecord {
 
   /** The newest unit cannot be kept. */
   forget(): void {
-    const unit = this.#units[this.#units.length - 1];
+    const unit = this.#units.last;
     if (unit === undefined) return;
     this.#empty(unit);
     unit.isKept = false;
@@ -68,7 +70,7 @@ export class UnitRecord {
 
   /** The oldest unit has its ReadyForQuery. */
   ended(): void {
-    const unit = this.#units.shift();
+    const unit = this.#units.take();
     if (unit === undefined) return;
     this.#empty(unit);
     unit.isKept = true;
@@ -77,14 +79,13 @@ export class UnitRecord {
 
   /** Every unit is kept, but for the first `skipped`. */
   isWhole(skipped: number): boolean {
-    for (let i = skipped; i < this.#units.length; i += 1) if (this.#units[i]?.isKept !== true) return false;
-    return true;
+    return this.#units.toArray().every((unit, i) => i < skipped || unit.isKept);
   }
 
   /** The frames of all units but the first `skipped`. */
   frames(skipped: number): Buffer {
     const pieces: Buffer[] = [];
-    for (const unit of this.#units.slice(skipped)) {
+    for (const unit of this.#units.toArray().slice(skipped)) {
       pieces.push(...unit.before);
       if (unit.buffer !== null) pieces.push(unit.buffer.subarray(unit.from, unit.to));
     }

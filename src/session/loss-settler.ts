@@ -1,11 +1,15 @@
 import { TransactionStatus } from '../protocol/codes.js';
 import type { Loss, Relay } from '../relay/relay.js';
 import { assertNever } from '../util/assert-never.js';
+import { SwitchyardError } from '../errors.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext } from './context.js';
+import { LossJudge } from './loss-judge.js';
 import { judgeLoss } from './loss.js';
 import type { LossVerdict } from './loss.js';
+import type { Seeker } from './seeker.js';
 import type { SessionState } from './session-state.js';
+import { Wait } from './wait.js';
 
 /** Most times that one unit is sent again. */
 const REPLAYS_MAX = 5;
@@ -18,19 +22,52 @@ export interface SettlerOwner {
   readonly state: SessionState;
   readonly relay: Relay;
   close(reason: CloseReason, last: Buffer | null, isBroken?: boolean): void;
+  /** A loss is dealt with, and the session lives. */
+  onSettled(): void;
 }
 
-/** Carries out what was judged of a lost backend: units go back to be sent again, or are answered, or the session ends. */
+/**
+ * Deals with lost backends: has them judged, at once or when it is clear why they were lost, and carries out the verdict. Units go back to
+ * be sent again, or are answered, or the session ends.
+ */
 export class LossSettler {
   readonly #owner: SettlerOwner;
   readonly #context: SessionContext;
+  readonly #seeker: Seeker;
+  readonly #judge: LossJudge;
   /** How often the oldest unit was sent again. */
   #replays = 0;
   #blindReplays = 0;
+  #isClosed = false;
 
-  constructor(owner: SettlerOwner, context: SessionContext) {
+  constructor(owner: SettlerOwner, seeker: Seeker, context: SessionContext) {
     this.#owner = owner;
+    this.#seeker = seeker;
     this.#context = context;
+    this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settle(loss, isClusterChanging));
+  }
+
+  /** A backend was lost. */
+  take(loss: Loss): void {
+    if (loss.error instanceof SwitchyardError) {
+      // We cut it ourselves, because the cluster changed.
+      this.#settle(loss, true);
+      return;
+    }
+    this.#context.suspect(loss.backend.identity.node);
+    this.#judge.take(loss);
+    if (this.#judge.isUndecided) this.#seeker.waitFor(Wait.Judgement, 'the node ended the connection');
+  }
+
+  /** The picture of the cluster has changed. */
+  look(): void {
+    this.#judge.look();
+  }
+
+  /** The session is closed. */
+  drop(): void {
+    this.#isClosed = true;
+    this.#judge.drop();
   }
 
   /** A node has answered the oldest unit. */
@@ -39,8 +76,11 @@ export class LossSettler {
     this.#blindReplays = 0;
   }
 
-  settle(loss: Loss, target: 'primary' | 'standby', isClusterChanging: boolean): void {
+  #settle(loss: Loss, isClusterChanging: boolean): void {
+    if (this.#isClosed) return;
+    this.#seeker.stopWaiting();
     const { state } = this.#owner;
+    const { target } = this.#seeker;
     const isBlind = loss.farewell === null && loss.error === null;
     const { outstanding: units, isListening } = state;
     // What the open transaction has left behind is gone with it, and pins nobody.
@@ -58,6 +98,7 @@ export class LossSettler {
       if (isBlind) this.#blindReplays += 1;
     }
     this.#carryOut(verdict, loss);
+    if (!this.#isClosed) this.#owner.onSettled();
   }
 
   #carryOut(verdict: LossVerdict, loss: Loss): void {

@@ -13,10 +13,10 @@ import type { Remains } from './remains.js';
 export const ReplayKind = {
   /** A setting, `role` and `session_authorization` among them. */
   Setting: 'setting',
-  /** PREPARE in SQL. */
-  Prepare: 'prepare',
   /** A Parse: when it fails, the client will miss the statement when it uses it. */
   Parse: 'parse',
+  /** PREPARE in SQL: likewise. */
+  Prepare: 'prepare',
   Listen: 'listen',
   /** BEGIN. */
   Begin: 'begin',
@@ -33,7 +33,7 @@ export interface ReplayPart {
 
 /** Without it the session would not be itself: it ends when this fails. Of all else the client hears when it needs it. */
 export function isIndispensable({ kind }: ReplayPart): boolean {
-  return kind !== ReplayKind.Parse && kind !== ReplayKind.Trace;
+  return kind !== ReplayKind.Parse && kind !== ReplayKind.Prepare && kind !== ReplayKind.Trace;
 }
 
 /** Messages that bring another backend into a session's state. */

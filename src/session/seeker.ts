@@ -200,8 +200,9 @@ export class Seeker {
 
   /** The router wants the session elsewhere, and it is at a boundary. */
   #move(decision: NodeDecision): Admission {
-    const pin = this.#owner.state.pinReason;
-    if (pin !== null) {
+    const { state } = this.#owner;
+    // A standby does not listen.
+    if (state.pinReason !== null || (state.isListening && decision.target === 'standby')) {
       // What must be left at once was cut when the view changed; whatever is only not the best may stay.
       this.#owner.relay.askAtUnit = !this.#context.gate.isOpen;
       this.#admitted();

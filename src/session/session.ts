@@ -17,9 +17,10 @@ import { Departure } from './departure.js';
 import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
 import { Inspector } from './inspector.js';
-import { LossJudge } from './loss-judge.js';
 import { LossSettler } from './loss-settler.js';
+import type { SettlerOwner } from './loss-settler.js';
 import { errorOf, fatalOf } from './loss.js';
+import { Replayer } from './replayer.js';
 import { requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker.js';
@@ -27,7 +28,7 @@ import { SessionState } from './session-state.js';
 import { Wait } from './wait.js';
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
-export class Session implements RelayOwner, SeekerOwner {
+export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   readonly id: number;
   readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
@@ -36,12 +37,12 @@ export class Session implements RelayOwner, SeekerOwner {
   readonly relay: Relay;
   readonly #context: SessionContext;
   readonly #seeker: Seeker;
-  readonly #judge: LossJudge;
   readonly #settler: LossSettler;
   readonly #greeter: Greeter;
   readonly #facts: () => TextFacts;
   readonly #inspector: Inspector;
   readonly #departure: Departure;
+  readonly #replayer: Replayer;
   #isClosed = false;
   /** The client has ended its sending side. */
   #isClientEnding = false;
@@ -74,8 +75,8 @@ export class Session implements RelayOwner, SeekerOwner {
     this.#departure = new Departure(id, this.relay, () => this.#seeker.target, context);
     this.#seeker = new Seeker(this, context);
     this.#inspector = new Inspector(this, context);
-    this.#settler = new LossSettler(this, context);
-    this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settle(loss, isClusterChanging));
+    this.#replayer = new Replayer(id, context);
+    this.#settler = new LossSettler(this, this.#seeker, context);
   }
 
   // ---- what others see
@@ -147,13 +148,15 @@ export class Session implements RelayOwner, SeekerOwner {
   reconsider(): void {
     if (this.#isClosed) return;
     this.relay.askAtUnit = true;
-    this.#judge.look();
+    this.#settler.look();
     this.#departure.look();
   }
 
   /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
   leaveIfIdle(node: NodeName): void {
-    if (this.node === node && this.relay.isAtBoundary && this.state.pinReason === null) this.#seeker.giveBack('drain');
+    if (this.node !== node || !this.relay.isAtBoundary) return;
+    if (this.state.pinReason === null) this.#seeker.giveBack('drain');
+    else this.#inspector.inspect();
   }
 
   /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
@@ -295,15 +298,23 @@ export class Session implements RelayOwner, SeekerOwner {
     this.#inspector.onQuiet();
   }
 
-  onReplayError(fields: ErrorFields): void {
-    // A statement that cannot be prepared here will be missed by the client when it uses it, as after any DDL.
-    const { logger } = this.#context;
-    logger.info({ session: this.id, node: this.node, sqlState: fields.sqlState }, 'a replayed message failed');
+  onReplayError(fields: ErrorFields, part: number): void {
+    this.#replayer.failed(fields, part);
   }
 
   onReplayDone(): void {
     const { backend } = this.relay;
-    if (backend !== null) this.#tellParameters(backend);
+    if (backend === null) return;
+    const failure = this.#replayer.failure;
+    if (failure !== null) {
+      this.#seeker.later(() => this.end(CloseReason.CannotMove, failure));
+      return;
+    }
+    this.#tellParameters(backend);
+    const notice = this.#replayer.notice;
+    if (notice !== null) this.relay.say(notice);
+    this.#replayer.begin(null);
+    this.relay.resume();
   }
 
   onBackendLost(loss: Loss): void {
@@ -311,17 +322,15 @@ export class Session implements RelayOwner, SeekerOwner {
     this.#seeker.lost(loss.backend);
     this.#inspector.drop();
     if (this.#isClosed) return;
-    const { farewell, error } = loss;
-    const why = farewell?.sqlState ?? error?.message;
+    const why = loss.farewell?.sqlState ?? loss.error?.message;
     this.#context.logger.debug({ session: this.id, node, why }, 'backend lost');
-    if (loss.error instanceof SwitchyardError) {
-      // We cut it ourselves, because the cluster changed.
-      this.#settle(loss, true);
-      return;
-    }
-    this.#context.suspect(node);
-    this.#judge.take(loss);
-    if (this.#judge.isUndecided) this.#seeker.waitFor(Wait.Judgement, 'the node ended the connection');
+    this.#settler.take(loss);
+  }
+
+  onSettled(): void {
+    if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
+    else if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
+    else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
   }
 
   // ---- SeekerOwner
@@ -329,6 +338,7 @@ export class Session implements RelayOwner, SeekerOwner {
   onBackend(backend: Backend): void {
     const replay = this.#greeter.isGreeted ? this.state.replay(this.#mustBegin) : null;
     this.#mustBegin = false;
+    this.#replayer.begin(replay);
     this.relay.attach(backend, replay);
     this.#departure.arrived();
     this.relay.askAtUnit = this.#ending !== null || !this.#context.gate.isOpen;
@@ -336,7 +346,9 @@ export class Session implements RelayOwner, SeekerOwner {
       this.#greet(backend.parameters);
       return;
     }
-    if (replay === null) this.#tellParameters(backend);
+    // Nothing of the client may run in a state that is not the session's.
+    if (replay !== null) return;
+    this.#tellParameters(backend);
     this.relay.resume();
   }
 
@@ -363,16 +375,6 @@ export class Session implements RelayOwner, SeekerOwner {
 
   // ----
 
-  #settle(loss: Loss, isClusterChanging: boolean): void {
-    if (this.#isClosed) return;
-    this.#seeker.stopWaiting();
-    this.#settler.settle(loss, this.#seeker.target, isClusterChanging);
-    if (this.#isClosed) return;
-    if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
-    else if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
-    else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
-  }
-
   #greet(reported: ReadonlyMap<string, string>): void {
     this.relay.say(this.#greeter.greet(reported));
     this.relay.resume();
@@ -387,7 +389,7 @@ export class Session implements RelayOwner, SeekerOwner {
   close(reason: CloseReason, last: Buffer | null, isBroken = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#judge.drop();
+    this.#settler.drop();
     this.#inspector.drop();
     this.#seeker.close();
     if (isBroken) this.relay.destroy();

@@ -70,7 +70,7 @@ async function runRounds(
       ...world.proxy.complaints.slice(complaints).map((line) => `the proxy says: ${line}`),
     ];
     complaints = world.proxy.complaints.length;
-    for (const text of found) say(`    ${text}`);
+    for (const text of [...round.drawn, ...found]) say(`    ${text}`);
     violations.push(
       ...found.map((text) => `round ${round.number}, ${fault.name} (${round.drawn.join('; ')}): ${text}`),
     );

@@ -84,7 +84,7 @@ export async function runRound(
   };
   const beganAtMs = monotonicMs();
   const struck = await strikeAndHeal(fault, ground);
-  const leader = await world.healthy();
+  const leader = await world.healthy(ground.say);
   const lastedMs = monotonicMs() - beganAtMs;
 
   const violations: string[] = [];

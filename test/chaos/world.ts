@@ -12,6 +12,8 @@ import { FloorWriters } from './measure/floor-writers.js';
 import type { Plan } from './plan.js';
 import { ProxyUnderTest } from './proxy-under-test.js';
 
+/** A node that is not back by then is ended and started again, as an operator would: PostgreSQL may hang in its shutdown. */
+const PATIENCE_MS = 60_000;
 const HEALTHY_TIMEOUT_MS = 180_000;
 const WARM_UP_TIMEOUT_MS = 60_000;
 const WARM_UP_SUCCESSES = 3;
@@ -96,9 +98,12 @@ export class World {
     return this.theirs === null ? [this.ours] : [this.ours, this.theirs];
   }
 
-  /** Waits until the cluster is as it was at the beginning; returns its leader. */
-  async healthy(): Promise<PatroniNode> {
-    const leader = await this.cluster.waitUntilHealthy(HEALTHY_TIMEOUT_MS);
+  /** Waits until the cluster is as it was at the beginning; returns its leader. `say` hears of nodes that had to be helped. */
+  async healthy(say: (text: string) => void = () => {}): Promise<PatroniNode> {
+    const leader = await this.cluster.waitUntilHealthy(PATIENCE_MS).catch(async () => {
+      await this.#helpUp(say);
+      return this.cluster.waitUntilHealthy(HEALTHY_TIMEOUT_MS);
+    });
     if (this.isSynchronous) {
       await waitFor(async () => (await this.cluster.members()).some((member) => member.role === 'sync_standby'), {
         timeoutMs: HEALTHY_TIMEOUT_MS,
@@ -127,6 +132,15 @@ export class World {
     for (const node of this.cluster.nodes) logs.set(`${node.name}.log`, node.log);
     if (this.haproxy !== null) logs.set('haproxy.log', this.haproxy.log);
     return logs;
+  }
+
+  async #helpUp(say: (text: string) => void): Promise<void> {
+    const well = new Set([await this.cluster.leader(), ...(await this.cluster.standbys())]);
+    for (const node of this.cluster.nodes.filter((each) => !well.has(each))) {
+      say(`${node.name} did not come back by itself and was killed and started again`);
+      await node.crash();
+      await node.start();
+    }
   }
 
   async #warmUp(): Promise<void> {

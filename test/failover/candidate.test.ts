@@ -11,7 +11,7 @@ import type { SwitchyardProcess } from '../support/switchyard-process.js';
 import { Floor, Workload } from '../support/workload.js';
 import { metric, nodeChanges, startYard } from '../support/yard.js';
 
-/** Longer than any promotion takes by itself; twice as long is still shorter than `max_standby_streaming_delay`, which would end the reads. */
+/** Longer than any promotion takes by itself; twice that is still below `max_standby_streaming_delay`, which would end the reads. */
 const READ_S = 15;
 /** What a promotion that nobody holds up may take here, the noise of a busy machine included. */
 const FREE_GAP_MS = 8_000;

@@ -299,3 +299,49 @@ test('a statement whose result has changed is prepared again where the unit tell
   assert.ok(first.error?.code === '0A000' || first.rows.length === 1);
   assert.deepEqual(second.rows, [['5']]);
 });
+
+test('a session that listens is told that it has moved, and hears what is notified from then on', async (t) => {
+  const yard = await start(t);
+  const [client, other] = [await yard.proxy.login(), await yard.proxy.login()];
+  await client.rows('listen news');
+  await switchover(yard);
+  const moved = await client.query('select 1');
+  assert.deepEqual([moved.rows, moved.notices.map((notice) => notice.code)], [[['1']], ['01000']]);
+  assert.match(moved.notices[0]?.message ?? '', /moved to another node/);
+  assert.deepEqual((await client.query('select 2')).notices, []);
+  await other.rows(`notify news, 'hello'`);
+  await client.rows('select 3');
+  assert.deepEqual(
+    client.notifications.map(({ channel, payload }) => `${channel} ${payload}`),
+    ['news hello'],
+  );
+});
+
+test('a session whose state cannot be brought back ends with the reason, and nothing runs without it', async (t) => {
+  const yard = await start(t);
+  const { cluster, proxy } = yard;
+  for (const statement of [
+    'create role hat',
+    'grant hat to app',
+    'grant insert on written to hat',
+    'create table gone(a int)',
+  ]) {
+    await cluster.sql(statement, { database: 'app' });
+  }
+  const [client, prepared] = [await proxy.login(), await proxy.login()];
+  await client.rows('set role hat');
+  await prepared.rows('grant select on several to app');
+  await cluster.sql('grant select on gone to app', { database: 'app' });
+  await prepared.rows('prepare lost as select * from gone');
+  await cluster.sql('drop owned by hat', { database: 'app' });
+  await cluster.sql('drop role hat');
+  await cluster.sql('drop table gone', { database: 'app' });
+  await switchover(yard);
+  const { error, closed } = await client.query('insert into written values (1)');
+  assert.deepEqual([error?.severity, error?.code, closed], ['FATAL', '57P01', true]);
+  assert.match(error?.detail ?? '', /Replay of setting role failed there: .*hat/);
+  assert.deepEqual(await ids(yard), []);
+  // Of a statement that is not there any more its client hears when it uses it.
+  assert.deepEqual(await prepared.rows('select 1'), [['1']]);
+  assert.equal((await prepared.query('execute lost')).error?.code, '26000');
+});

@@ -193,7 +193,10 @@ export const statementRows: Readonly<Record<string, readonly StatementRow[]>> = 
       'unpin advisory_lock; query; if_rolled_back | pin advisory_lock; query; if_rolled_back',
     ],
     ['DECLARE c1 CURSOR WITH HOLD FOR SELECT 1', 'pin cursor_with_hold "c1"; by_client'],
-    ['DECLARE c2 BINARY INSENSITIVE SCROLL CURSOR WITH HOLD FOR TABLE accounts', 'pin cursor_with_hold "c2"; by_client'],
+    [
+      'DECLARE c2 BINARY INSENSITIVE SCROLL CURSOR WITH HOLD FOR TABLE accounts',
+      'pin cursor_with_hold "c2"; by_client',
+    ],
     ['DECLARE c3 CURSOR WITHOUT HOLD FOR SELECT 1', 'by_client'],
     ['DECLARE c4 CURSOR FOR SELECT 1', 'by_client'],
     ['FETCH ALL FROM c1', 'by_client'],

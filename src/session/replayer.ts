@@ -1,0 +1,54 @@
+import { SwitchyardError } from '../errors.js';
+import { noticeResponse } from '../protocol/backend-messages.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import type { SessionContext } from './context.js';
+import { isIndispensable, ReplayKind } from './replay-plan.js';
+import type { SessionReplay } from './replay-plan.js';
+
+const mayHaveMissed = noticeResponse('WARNING', {
+  sqlState: '01000',
+  message: 'the session has moved to another node and listens there now',
+  detail: 'Notifications that were sent in between did not arrive.',
+});
+
+/** Watches how the state of a session arrives on another backend. */
+export class Replayer {
+  readonly #sessionId: number;
+  readonly #context: SessionContext;
+  #replay: SessionReplay | null = null;
+  #failure: SwitchyardError | null = null;
+
+  constructor(sessionId: number, context: SessionContext) {
+    this.#sessionId = sessionId;
+    this.#context = context;
+  }
+
+  /** Why the session cannot go on, once everything is answered; null when it can. */
+  get failure(): SwitchyardError | null {
+    return this.#failure;
+  }
+
+  /** What the client is to be told of the move: a whole message, or null. */
+  get notice(): Buffer | null {
+    return this.#replay?.parts.some(({ kind }) => kind === ReplayKind.Listen) === true ? mayHaveMissed : null;
+  }
+
+  begin(replay: SessionReplay | null): void {
+    this.#replay = replay;
+    this.#failure = null;
+  }
+
+  /** The node has refused this part, counted from 0. */
+  failed({ sqlState, message }: ErrorFields, index: number): void {
+    const part = this.#replay?.parts[index];
+    const what = part === undefined ? 'a message' : `${part.kind} ${part.name}`.trimEnd();
+    this.#context.logger.info({ session: this.#sessionId, sqlState, what }, 'a replayed message failed');
+    // Of what is not here the client hears when it uses it, as after any DDL.
+    if (part === undefined || !isIndispensable(part)) return;
+    this.#failure ??= new SwitchyardError(
+      'replay_failed',
+      'terminating connection because its state could not be brought back on another node',
+      { detail: `Replay of ${what} failed there: ${message} (${sqlState}).` },
+    );
+  }
+}
