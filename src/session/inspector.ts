@@ -10,8 +10,8 @@ import { Reply } from '../protocol/request-tracker.js';
 import type { Relay } from '../relay/relay.js';
 import type { ClockTimer } from '../util/clock.js';
 import type { SessionContext } from './context.js';
-import { INSPECTION_NAME, INSPECTION_SQL, inspectionValues, readInspection } from './session-inspection.js';
-import type { SessionState } from './session-state.js';
+import { INSPECTION_NAME, INSPECTION_SQL, inspectionValues, readInspection } from './state/session-inspection.js';
+import type { SessionState } from './state/session-state.js';
 
 /** So long a session with something in doubt is idle before its node is asked. */
 export const INSPECTION_IDLE_MS = 200;

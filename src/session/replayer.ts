@@ -2,8 +2,8 @@ import { SwitchyardError } from '../errors.js';
 import { noticeResponse } from '../protocol/backend-messages.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { SessionContext } from './context.js';
-import { isIndispensable, ReplayKind } from './replay-plan.js';
-import type { SessionReplay } from './replay-plan.js';
+import { isIndispensable, ReplayKind } from './state/replay-plan.js';
+import type { SessionReplay } from './state/replay-plan.js';
 
 const mayHaveMissed = noticeResponse('WARNING', {
   sqlState: '01000',

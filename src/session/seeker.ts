@@ -14,8 +14,8 @@ import type { SessionContext, SessionIntent } from './context.js';
 import type { HoldRefusal, HoldTicket } from './hold.js';
 import type { SessionIdentity } from './identity.js';
 import { noRoom, passingRefusal, retryDelayMs } from './refusal.js';
-import type { SessionState } from './session-state.js';
-import type { UnitGlance } from './unit-facts.js';
+import type { SessionState } from './state/session-state.js';
+import type { UnitGlance } from './state/unit-facts.js';
 import { Wait } from './wait.js';
 
 export type NodeDecision = RouteDecision & { readonly kind: 'node' };

@@ -17,14 +17,14 @@ import { Departure } from './departure.js';
 import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
 import { Inspector } from './inspector.js';
-import { LossSettler } from './loss-settler.js';
-import type { SettlerOwner } from './loss-settler.js';
-import { errorOf, fatalOf } from './loss.js';
+import { LossSettler } from './loss/loss-settler.js';
+import type { SettlerOwner } from './loss/loss-settler.js';
+import { errorOf, fatalOf } from './loss/loss.js';
 import { Replayer } from './replayer.js';
 import { requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker.js';
-import { SessionState } from './session-state.js';
+import { SessionState } from './state/session-state.js';
 import { Wait } from './wait.js';
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */

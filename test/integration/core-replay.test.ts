@@ -14,13 +14,13 @@ const { query, parse, bind, describe, execute, sync } = frontend;
 
 /** A statement that is under way when its node is stopped, and is not when it runs again. */
 const slowly = (what: string): string =>
-  `${what} where (select pg_sleep(case when inet_server_port() = ${'$port'} then 60 else 0 end)) is not null`;
+  `${what} where (select pg_sleep(case when inet_server_port() = $port then 60 else 0 end)) is not null`;
 
 interface Yard {
   readonly cluster: PostgresCluster;
   readonly proxy: CoreProxy;
   /** INSERT of an id that takes for ever on the first primary only. */
-  insert(id: number): string;
+  readonly insert: (id: number) => string;
 }
 
 async function start(t: TestContext, changes: CoreChanges = {}): Promise<Yard> {

@@ -1,15 +1,15 @@
-import { TransactionStatus } from '../protocol/codes.js';
-import type { Loss, Relay } from '../relay/relay.js';
-import { assertNever } from '../util/assert-never.js';
-import { SwitchyardError } from '../errors.js';
-import { CloseReason } from './close-reason.js';
-import type { SessionContext } from './context.js';
+import { TransactionStatus } from '../../protocol/codes.js';
+import type { Loss, Relay } from '../../relay/relay.js';
+import { assertNever } from '../../util/assert-never.js';
+import { SwitchyardError } from '../../errors.js';
+import { CloseReason } from '../close-reason.js';
+import type { SessionContext } from '../context.js';
 import { LossJudge } from './loss-judge.js';
 import { judgeLoss } from './loss.js';
 import type { LossVerdict } from './loss.js';
-import type { Seeker } from './seeker.js';
-import type { SessionState } from './session-state.js';
-import { Wait } from './wait.js';
+import type { Seeker } from '../seeker.js';
+import type { SessionState } from '../state/session-state.js';
+import { Wait } from '../wait.js';
 
 /** Most times that one unit is sent again. */
 const REPLAYS_MAX = 5;

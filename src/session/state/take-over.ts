@@ -1,4 +1,4 @@
-import { PinReason } from '../sql/pin-reason.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import { quotedName, quotedString } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import { SETTING_BYTES_MAX, SETTINGS_MAX } from './leftovers.js';

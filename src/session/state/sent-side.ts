@@ -1,8 +1,8 @@
-import { Frontend } from '../protocol/codes.js';
-import { NOT_READ } from '../protocol/frame-scanner.js';
-import { TransactionEnd } from '../relay/relay.js';
-import type { Analysis, SqlAnalyzer, TextFacts } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
+import { Frontend } from '../../protocol/codes.js';
+import { NOT_READ } from '../../protocol/frame-scanner.js';
+import { TransactionEnd } from '../../relay/relay.js';
+import type { Analysis, SqlAnalyzer, TextFacts } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import { isPlainText } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { Portals } from './portals.js';

@@ -1,12 +1,12 @@
-import { BackendType, TransactionStatus } from '../../../src/protocol/codes.js';
-import { NOT_READ } from '../../../src/protocol/frame-scanner.js';
-import { SessionState } from '../../../src/session/session-state.js';
-import type { SqlAnalyzer, TextFacts } from '../../../src/sql/analysis.js';
-import { TreeAnalyzer } from '../../../src/sql/sql-analyzer.js';
-import { SqlParser } from '../../../src/sql/sql-parser.js';
-import { VerdictCache } from '../../../src/sql/verdict-cache.js';
-import { FakeClock } from '../../support/fake-clock.js';
-import { frontend } from '../../support/raw-messages.js';
+import { BackendType, TransactionStatus } from '../../../../src/protocol/codes.js';
+import { NOT_READ } from '../../../../src/protocol/frame-scanner.js';
+import { SessionState } from '../../../../src/session/state/session-state.js';
+import type { SqlAnalyzer, TextFacts } from '../../../../src/sql/analysis.js';
+import { TreeAnalyzer } from '../../../../src/sql/sql-analyzer.js';
+import { SqlParser } from '../../../../src/sql/sql-parser.js';
+import { VerdictCache } from '../../../../src/sql/verdict-cache.js';
+import { FakeClock } from '../../../support/fake-clock.js';
+import { frontend } from '../../../support/raw-messages.js';
 
 const HEADER_BYTES = 5;
 const defaults: TextFacts = { clientEncoding: 'UTF8', escapesInStrings: false };

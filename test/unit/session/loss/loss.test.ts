@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Backend } from '../../../src/backend/backend.js';
-import { NodeError } from '../../../src/backend/node-error.js';
-import { SwitchyardError } from '../../../src/errors.js';
-import { TransactionStatus } from '../../../src/protocol/codes.js';
-import type { Loss } from '../../../src/relay/relay.js';
-import { CloseReason } from '../../../src/session/close-reason.js';
-import { errorOf, fatalOf, judgeLoss } from '../../../src/session/loss.js';
-import type { LossFacts, LossVerdict } from '../../../src/session/loss.js';
-import type { UnitFacts } from '../../../src/session/unit-facts.js';
-import { Repeat } from '../../../src/sql/analysis.js';
-import { PinReason } from '../../../src/sql/pin-reason.js';
-import { backend as read, cString } from '../../support/raw-messages.js';
-import type { ErrorFields } from '../../support/raw-messages.js';
+import type { Backend } from '../../../../src/backend/backend.js';
+import { NodeError } from '../../../../src/backend/node-error.js';
+import { SwitchyardError } from '../../../../src/errors.js';
+import { TransactionStatus } from '../../../../src/protocol/codes.js';
+import type { Loss } from '../../../../src/relay/relay.js';
+import { CloseReason } from '../../../../src/session/close-reason.js';
+import { errorOf, fatalOf, judgeLoss } from '../../../../src/session/loss/loss.js';
+import type { LossFacts, LossVerdict } from '../../../../src/session/loss/loss.js';
+import type { UnitFacts } from '../../../../src/session/state/unit-facts.js';
+import { Repeat } from '../../../../src/sql/analysis.js';
+import { PinReason } from '../../../../src/sql/pin-reason.js';
+import { backend as read, cString } from '../../../support/raw-messages.js';
+import type { ErrorFields } from '../../../support/raw-messages.js';
 
 /** Nothing of it is looked at. */
 const backend = {} as Backend;

@@ -1,4 +1,4 @@
-import type { Repeat } from '../sql/analysis.js';
+import type { Repeat } from '../../sql/analysis.js';
 
 /** What is known of one unit from its texts. */
 export interface UnitFacts {

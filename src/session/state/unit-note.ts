@@ -1,6 +1,6 @@
-import { Repeat, stricterRepeat } from '../sql/analysis.js';
-import type { Analysis, StatementAnalysis } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
+import { Repeat, stricterRepeat } from '../../sql/analysis.js';
+import type { Analysis, StatementAnalysis } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import type { UnitFacts } from './unit-facts.js';
 
 /** Statements that were not read: any of them may stand there, COMMIT too. */

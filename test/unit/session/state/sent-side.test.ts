@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NOT_READ } from '../../../src/protocol/frame-scanner.js';
-import { frontend, message } from '../../support/raw-messages.js';
+import { NOT_READ } from '../../../../src/protocol/frame-scanner.js';
+import { frontend, message } from '../../../support/raw-messages.js';
 import { Talk } from './conversation-state.js';
 
 const { query, parse, bind, execute, sync } = frontend;

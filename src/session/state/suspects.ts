@@ -1,5 +1,5 @@
-import type { Analysis, Effect, StatementAnalysis } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
+import type { Analysis, Effect, StatementAnalysis } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import { isInspectable, isUnread } from './pin.js';
 import type { Pin } from './pin.js';
 

@@ -1,6 +1,6 @@
 import { noPins, without } from './pin.js';
 import type { Pins } from './pin.js';
-import { PinReason } from '../sql/pin-reason.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import type { Kept } from './kept.js';
 
 /**

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inspectionValues, INSPECTION_SQL, readInspection } from '../../../src/session/session-inspection.js';
-import { PinReason } from '../../../src/sql/pin-reason.js';
-import { frontend } from '../../support/raw-messages.js';
+import { inspectionValues, INSPECTION_SQL, readInspection } from '../../../../src/session/state/session-inspection.js';
+import { PinReason } from '../../../../src/sql/pin-reason.js';
+import { frontend } from '../../../support/raw-messages.js';
 import { Talk } from './conversation-state.js';
 
 const hex = (text: string): string => Buffer.from(text).toString('hex');

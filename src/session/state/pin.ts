@@ -1,4 +1,4 @@
-import { PinReason } from '../sql/pin-reason.js';
+import { PinReason } from '../../sql/pin-reason.js';
 
 /** Something a session has on its backend that cannot be taken along. */
 export interface Pin {

@@ -1,8 +1,8 @@
 import { serialize } from 'pg-protocol';
-import { Frontend } from '../protocol/codes.js';
-import { queryMessage } from '../protocol/frontend-messages.js';
-import type { Replay } from '../relay/relay.js';
-import type { TextFacts } from '../sql/analysis.js';
+import { Frontend } from '../../protocol/codes.js';
+import { queryMessage } from '../../protocol/frontend-messages.js';
+import type { Replay } from '../../relay/relay.js';
+import type { TextFacts } from '../../sql/analysis.js';
 import { isPlain, isPlainText, quotedName } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import type { PreparedEntry } from './prepared.js';

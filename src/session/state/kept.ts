@@ -1,4 +1,4 @@
-import type { TextFacts } from '../sql/analysis.js';
+import type { TextFacts } from '../../sql/analysis.js';
 
 /** A statement that can be run again on another backend, and under which circumstances it was run. Bytes are one character each. */
 export interface Kept {

@@ -6,7 +6,7 @@
  * Source of the views: PostgreSQL documentation, "System Views" and "System Catalogs".
  */
 
-import type { TextFacts } from '../sql/analysis.js';
+import type { TextFacts } from '../../sql/analysis.js';
 
 /** How the texts of the answer are read. */
 export const INSPECTED: TextFacts = { clientEncoding: 'UTF8', escapesInStrings: false };

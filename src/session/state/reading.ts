@@ -1,6 +1,6 @@
-import { Repeat } from '../sql/analysis.js';
-import type { Analysis, Effect } from '../sql/analysis.js';
-import type { PinReason } from '../sql/pin-reason.js';
+import { Repeat } from '../../sql/analysis.js';
+import type { Analysis, Effect } from '../../sql/analysis.js';
+import type { PinReason } from '../../sql/pin-reason.js';
 import { isUnread } from './pin.js';
 import { Circumstance } from './remains.js';
 

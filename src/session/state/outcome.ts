@@ -1,6 +1,6 @@
-import { BackendType } from '../protocol/codes.js';
-import { NOT_READ } from '../protocol/frame-scanner.js';
-import type { StatementAnalysis } from '../sql/analysis.js';
+import { BackendType } from '../../protocol/codes.js';
+import { NOT_READ } from '../../protocol/frame-scanner.js';
+import type { StatementAnalysis } from '../../sql/analysis.js';
 
 /** A transaction was rolled back: by COMMIT too, where it had failed. */
 export function isRollback(type: number, buffer: Buffer, start: number, end: number): boolean {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SETTINGS_MAX } from '../../../src/session/leftovers.js';
-import { PinReason } from '../../../src/sql/pin-reason.js';
-import { frontend, message } from '../../support/raw-messages.js';
+import { SETTINGS_MAX } from '../../../../src/session/state/leftovers.js';
+import { PinReason } from '../../../../src/sql/pin-reason.js';
+import { frontend, message } from '../../../support/raw-messages.js';
 import { Talk } from './conversation-state.js';
 
 const { query, parse, bind, execute, close, sync } = frontend;

@@ -1,5 +1,5 @@
-import type { Analysis, TextFacts } from '../sql/analysis.js';
-import { Fifo } from '../util/fifo.js';
+import type { Analysis, TextFacts } from '../../sql/analysis.js';
+import { Fifo } from '../../util/fifo.js';
 import type { PreparedStatement } from './prepared.js';
 import { UnitNote } from './unit-note.js';
 

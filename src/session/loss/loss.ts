@@ -1,16 +1,16 @@
-import { NodeError } from '../backend/node-error.js';
-import { SwitchyardError } from '../errors.js';
-import { errorResponse } from '../protocol/backend-messages.js';
-import type { ErrorText } from '../protocol/backend-messages.js';
-import { TransactionStatus } from '../protocol/codes.js';
-import type { ErrorFields } from '../protocol/error-fields.js';
-import type { LostWords } from '../relay/lost-transaction.js';
-import type { Loss } from '../relay/relay.js';
-import { canRunAgain, Repeat } from '../sql/analysis.js';
-import { describePin } from '../sql/pin-reason.js';
-import type { PinReason } from '../sql/pin-reason.js';
-import { CloseReason } from './close-reason.js';
-import type { UnitFacts } from './unit-facts.js';
+import { NodeError } from '../../backend/node-error.js';
+import { SwitchyardError } from '../../errors.js';
+import { errorResponse } from '../../protocol/backend-messages.js';
+import type { ErrorText } from '../../protocol/backend-messages.js';
+import { TransactionStatus } from '../../protocol/codes.js';
+import type { ErrorFields } from '../../protocol/error-fields.js';
+import type { LostWords } from '../../relay/lost-transaction.js';
+import type { Loss } from '../../relay/relay.js';
+import { canRunAgain, Repeat } from '../../sql/analysis.js';
+import { describePin } from '../../sql/pin-reason.js';
+import type { PinReason } from '../../sql/pin-reason.js';
+import { CloseReason } from '../close-reason.js';
+import type { UnitFacts } from '../state/unit-facts.js';
 
 /** Why a unit is sent again. */
 export const ReplayReason = {

@@ -1,6 +1,6 @@
-import type { Loss } from '../relay/relay.js';
-import type { ClockTimer } from '../util/clock.js';
-import type { SessionContext } from './context.js';
+import type { Loss } from '../../relay/relay.js';
+import type { ClockTimer } from '../../util/clock.js';
+import type { SessionContext } from '../context.js';
 
 /** How long a lost backend is looked at before its end is taken for an administrator's will. */
 const JUDGEMENT_MS = 1_000;

@@ -1,6 +1,6 @@
-import type { Effect, TextFacts } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
-import type { Clock } from '../util/clock.js';
+import type { Effect, TextFacts } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
+import type { Clock } from '../../util/clock.js';
 import type { Circumstances, Kept } from './kept.js';
 import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, withoutPin, withPin } from './pin.js';
 import type { Pin, Pins } from './pin.js';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isPlainText } from '../../../src/session/kept.js';
+import { isPlainText } from '../../../../src/session/state/kept.js';
 import {
   copyFrame,
   entryOf,
   PREPARED_BYTES_MAX,
   PreparedStatements,
   readParse,
-} from '../../../src/session/prepared.js';
-import { frontend, message } from '../../support/raw-messages.js';
+} from '../../../../src/session/state/prepared.js';
+import { frontend, message } from '../../../support/raw-messages.js';
 import { Talk } from './conversation-state.js';
 
 /** The names of the statements that another backend would be given. */

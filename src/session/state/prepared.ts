@@ -1,6 +1,6 @@
-import type { Analysis } from '../sql/analysis.js';
-import { Repeat } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
+import type { Analysis } from '../../sql/analysis.js';
+import { Repeat } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import type { Circumstances } from './kept.js';
 import { pinned } from './reading.js';
 

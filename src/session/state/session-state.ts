@@ -1,8 +1,8 @@
-import { BackendType, TransactionStatus } from '../protocol/codes.js';
-import type { TransactionEnd } from '../relay/relay.js';
-import type { SqlAnalyzer, StatementAnalysis, TextFacts } from '../sql/analysis.js';
-import { PinReason } from '../sql/pin-reason.js';
-import type { Clock } from '../util/clock.js';
+import { BackendType, TransactionStatus } from '../../protocol/codes.js';
+import type { TransactionEnd } from '../../relay/relay.js';
+import type { SqlAnalyzer, StatementAnalysis, TextFacts } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
+import type { Clock } from '../../util/clock.js';
 import { Leftovers } from './leftovers.js';
 import { hasPin, survivesFailure } from './pin.js';
 import type { Pin } from './pin.js';
