@@ -101,6 +101,7 @@ export async function runRound(
   const floorMs = await world.floor.takeRound(leader);
   const circumstances = {
     nature: fault.nature,
+    isSynchronous: plan.isSynchronous,
     victim: struck.victim ?? null,
     wasLongerThanHold: floorMs > plan.holdTimeoutMs,
   };

@@ -27,6 +27,8 @@ interface Rule {
   readonly connection: Connection;
   /** DETAIL must say why. */
   readonly withDetail?: boolean;
+  /** Only with synchronous replication. */
+  readonly whenSynchronous?: boolean;
 }
 
 const ANY_LOSS: readonly Nature[] = ['planned', 'unplanned', 'restart'];
@@ -42,8 +44,16 @@ const RULES: readonly Rule[] = [
   // An explicit transaction that ends with its node: once, and the connection is kept. What is behind it in state E is not counted.
   { natures: ANY_LOSS, during: ['begin', 'statement', 'commit'], codes: [Code.Retry], connection: 'kept' },
   { natures: ANY_LOSS, during: ['commit'], codes: [Code.InDoubt], connection: 'kept' },
-  // A write of its own that was under way when the node died without a word.
-  { natures: CRASH, during: ['autocommit'], codes: [Code.InDoubt], connection: 'kept' },
+  // A write of its own that was under way when the node died without a word; so is a SELECT, whose functions may write.
+  { natures: CRASH, during: ['autocommit', 'session', 'listen'], codes: [Code.InDoubt], connection: 'kept' },
+  // A stop ends a COMMIT that waits for its standby without a FATAL: it is done here, and perhaps nowhere else (PostgreSQL, syncrep.c).
+  {
+    natures: ANY_STOP,
+    during: ['autocommit', 'commit', 'copy_in'],
+    codes: [Code.InDoubt],
+    connection: 'kept',
+    whenSynchronous: true,
+  },
   // Data that came from the client cannot be sent again: it was rolled back, or nobody knows.
   { natures: ANY_STOP, during: ['copy_in'], codes: [Code.Retry, Code.Ended], connection: 'either' },
   { natures: CRASH, during: ['copy_in'], codes: [Code.InDoubt], connection: 'kept' },
@@ -61,6 +71,7 @@ const RULES: readonly Rule[] = [
 /** What surrounds an error. */
 export interface Circumstances {
   readonly nature: Nature;
+  readonly isSynchronous: boolean;
   /** The session that an administrator ended; null: none. */
   readonly victim: string | null;
   /** True when nobody could write to any node for longer than units are held. */
@@ -69,7 +80,7 @@ export interface Circumstances {
 
 /** Null when the error is honest and unavoidable, else what is wrong with it. */
 export function judgeError(error: SeenError, circumstances: Circumstances): string | null {
-  const { nature, victim, wasLongerThanHold } = circumstances;
+  const { nature, isSynchronous, victim, wasLongerThanHold } = circumstances;
   if (error.sqlState === Code.ReadOnly) return 'a write went to a node in recovery';
   if (error.worker === victim) {
     if (error.during === 'connect') return 'the ended session could not connect again';
@@ -81,7 +92,8 @@ export function judgeError(error: SeenError, circumstances: Circumstances): stri
   if (nature === 'restart' && isOfRestart(error)) return null;
   if (wasLongerThanHold && error.sqlState === Code.NoPrimary && !error.connectionLost) return null;
   const rules = RULES.filter((rule) => rule.natures.includes(nature) && rule.during.includes(error.during));
-  const matching = rules.filter((rule) => rule.codes.includes(error.sqlState));
+  const inForce = rules.filter((rule) => isSynchronous || rule.whenSynchronous !== true);
+  const matching = inForce.filter((rule) => rule.codes.includes(error.sqlState));
   if (matching.length === 0) return 'not an error for this';
   const withConnection = matching.filter(({ connection }) => fits(connection, error.connectionLost));
   if (withConnection.length === 0)

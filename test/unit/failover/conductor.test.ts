@@ -91,6 +91,13 @@ test('an announcement that becomes due by the clock alone narrows the gate', () 
   assert.equal(bench.conductor.admits, Admits.All, 'and it is given up in time');
 });
 
+test('while its node still answers, a session there is looked at for what pins it', () => {
+  const bench = new Bench();
+  const [here, there] = [new FakeSession(bench.registry, A), new FakeSession(bench.registry, B)];
+  bench.see({ switchover });
+  assert.deepEqual([here.inspections, there.inspections], [1, 0]);
+});
+
 test('a firm drain shuts the gate at once, and lets go who is at a boundary', () => {
   const bench = new Bench();
   const idle = new FakeSession(bench.registry, A);

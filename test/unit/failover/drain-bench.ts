@@ -10,6 +10,8 @@ export class FakeSession {
   isAtBoundary = true;
   isClosed = false;
   pinReason: PinReason | null = null;
+  /** How often its node was asked what it has there. */
+  inspections = 0;
   readonly intent = { route: 'primary' };
   readonly target = 'primary';
   readonly wait = null;
@@ -36,6 +38,10 @@ export class FakeSession {
   leave(): void {
     if (this.node !== null) this.#registry.detached(this.node);
     this.node = null;
+  }
+
+  inspect(): void {
+    this.inspections += 1;
   }
 
   reconsider(): void {}
