@@ -125,7 +125,7 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   const [first = unread] = units;
   const isProven = isProof(loss, facts);
   const hasNoEffect = (unit: UnitFacts): boolean =>
-    unit.repeat === Repeat.Always || (facts.target === 'standby' && unit.isQuery);
+    unit.repeat === Repeat.Always || (facts.target === 'standby' && unit.isQuery && canRunAgain(unit.repeat));
   const haveNoEffect = units.every(hasNoEffect);
   // Without a proof, what was sent behind the first unit may have been done as well as the first.
   if (!isProven && !haveNoEffect) return failAll(doubtText(loss, 'a statement'));

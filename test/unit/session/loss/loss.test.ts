@@ -185,6 +185,12 @@ const cases: readonly Case[] = [
     verdict: 'first 40001 I',
   },
   {
+    what: 'a query on a standby that calls what reaches beyond it',
+    loss: cut(),
+    facts: { units: [{ ...query, repeat: Repeat.Never }], target: 'standby' },
+    verdict: 'all 08007',
+  },
+  {
     what: 'something on a standby that is no query',
     loss: cut(),
     facts: { units: [call], target: 'standby' },
