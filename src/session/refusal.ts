@@ -24,7 +24,7 @@ export function passingRefusal(error: Error, node: NodeName, mayWaitForRoom: boo
   if (error instanceof NodeError) {
     if (NOT_NOW.has(error.sqlState)) return { message, isFull: false, isOwn: false };
     if (error.sqlState !== TOO_MANY_CONNECTIONS || !mayWaitForRoom) return null;
-    return { message, isFull: true, isOwn: OWN_LIMIT_ROUTINES.has(routineOf(error.body)) };
+    return { message, isFull: true, isOwn: OWN_LIMIT_ROUTINES.has(error.fields.routine) };
   }
   const isPassing =
     error instanceof SwitchyardError &&
@@ -44,15 +44,4 @@ export function noRoom(refusal: HoldRefusal, holdTimeoutMs: number): SwitchyardE
 export function retryDelayMs(refusals: number, random = Math.random): number {
   const fullMs = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(refusals - 1, 10));
   return fullMs * (0.5 + random() / 2);
-}
-
-/** Field R of an ErrorResponse: the function that reported the error (documentation, "Error and Notice Message Fields"). */
-function routineOf(body: Buffer): string {
-  for (let at = 0; at < body.length && body[at] !== 0; ) {
-    const end = body.indexOf(0, at + 1);
-    if (end < 0) break;
-    if (body[at] === 0x52) return body.toString('latin1', at + 1, end);
-    at = end + 1;
-  }
-  return '';
 }
