@@ -66,6 +66,8 @@ export interface StatementAnalysis {
   readonly repeat: Repeat;
   /** SELECT without INTO, VALUES, TABLE, SHOW, or EXPLAIN of such: where writes are refused it has changed nothing but the session. */
   readonly isQuery: boolean;
+  /** Such a query that locks no row, has no INSERT or the like within, and calls only functions that are known to change nothing. */
+  readonly isRead: boolean;
   /** Names of the functions that it calls, as written (last part only, folded), each once; empty when unknown too (see `repeat`). */
   readonly functions: readonly string[];
 }

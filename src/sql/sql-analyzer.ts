@@ -86,7 +86,13 @@ function unread(reason: PinReason): Analysis {
 
 /** One statement that stands for all of a text. */
 function unreadStatement(reason: PinReason): Analysis['statements'][number] {
-  return { effects: [{ kind: 'pin', reason, name: null }], repeat: Repeat.Never, isQuery: false, functions: [] };
+  return {
+    effects: [{ kind: 'pin', reason, name: null }],
+    repeat: Repeat.Never,
+    isQuery: false,
+    isRead: false,
+    functions: [],
+  };
 }
 
 function isAscii(text: Buffer, start: number, end: number): boolean {

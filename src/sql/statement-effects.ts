@@ -5,6 +5,7 @@ import { EffectList } from './effect-list.js';
 import { noteDrop, noteRename } from './object-effects.js';
 import { PinReason } from './pin-reason.js';
 import { isAtomic } from './atomic-statements.js';
+import { isHarmlessFunction } from './harmless-functions.js';
 import { isRepeatableFunction, pinOfFunction, SET_CONFIG, UNLOCK_ALL } from './session-functions.js';
 import { noteSetConfig, noteSetting } from './setting-effects.js';
 import type { SourceText } from './source-text.js';
@@ -38,6 +39,7 @@ class StatementReading implements TreeVisitor {
   #once: ReadonlySet<FuncCall> = new Set();
   #repeat: Repeat = Repeat.Never;
   #isQuery = false;
+  #changesRows = false;
 
   constructor(source: SourceText) {
     this.#source = source;
@@ -50,6 +52,7 @@ class StatementReading implements TreeVisitor {
       effects: this.#found.effects,
       repeat: isRolledBack ? this.#repeat : Repeat.Never,
       isQuery: this.#isQuery,
+      isRead: this.#isQuery && !this.#changesRows && isRolledBack && functions.every(isHarmlessFunction),
       functions,
     };
   }
@@ -67,6 +70,10 @@ class StatementReading implements TreeVisitor {
 
   onTemporaryRelation(name: string): void {
     this.#found.pin(PinReason.TemporaryObject, name);
+  }
+
+  onChange(): void {
+    this.#changesRows = true;
   }
 
   onTemporaryName(): void {
@@ -210,6 +217,7 @@ class StatementReading implements TreeVisitor {
     const inner = analyzeStatement(query, this.#source);
     for (const name of inner.functions) this.#functions.add(name);
     this.#isQuery = inner.isQuery;
+    this.#changesRows = !inner.isRead;
     this.#repeat = runs === false ? Repeat.Always : inner.repeat;
     if (runs === false) return;
     for (const effect of inner.effects) {

@@ -9,7 +9,11 @@ export interface TreeVisitor {
   onTemporaryRelation(name: string): void;
   /** Any other name in that schema. */
   onTemporaryName(): void;
+  /** A part that writes or locks rows: INSERT and the like within WITH, FOR UPDATE. */
+  onChange(): void;
 }
+
+const CHANGES: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'LockingClause']);
 
 const TEMPORARY_SCHEMA = /^pg_temp(?:_\d+)?$/;
 const TEMPORARY = 't';
@@ -55,6 +59,7 @@ function scanObject(node: object, open: unknown[], visitor: TreeVisitor): void {
   for (let i = entries.length - 1; i >= 0; i -= 1) {
     const [key, value] = entries[i] as [string, unknown];
     if (typeof value !== 'object' || value === null || isLeft(key, value, node)) continue;
+    if (CHANGES.has(key)) visitor.onChange();
     if (key === 'FuncCall' || key === 'funccall') {
       const call = value as FuncCall;
       const name = nameParts(call.funcname).at(-1) ?? '';

@@ -88,16 +88,18 @@ export async function runRound(
   const lastedMs = monotonicMs() - beganAtMs;
 
   const violations: string[] = [];
-  const [late] = await Promise.all([
+  const [late, theirLate] = await Promise.all([
     stragglers(ours, PROGRESS_TIMEOUT_MS),
     theirs === null ? [] : stragglers(theirs, THEIR_PROGRESS_TIMEOUT_MS),
   ]);
+  if (theirLate.length > 0)
+    drawn.push(`HAProxy: no progress after ${THEIR_PROGRESS_TIMEOUT_MS / 1000} s: ${theirLate.join(', ')}`);
   for (const name of late) violations.push(`${name} got nowhere for ${PROGRESS_TIMEOUT_MS / 1000} s: forgotten`);
   violations.push(...(await leftovers.check()));
 
   const record = ours.ledger.takeRound();
   const result = await resultOf(ours.audit, leader, record);
-  const theirResult = theirs === null ? null : await takeTheirs(theirs, leader);
+  const theirResult = theirs === null ? null : await takeTheirs(theirs, leader, ground.say);
   const floorMs = await world.floor.takeRound(leader);
   const circumstances = {
     nature: fault.nature,
@@ -126,8 +128,15 @@ async function strikeAndHeal(fault: Fault, ground: FaultGround): Promise<Struck>
   }
 }
 
-async function takeTheirs(load: Load, leader: { readonly host: string; readonly port: number }): Promise<LoadResult> {
-  return resultOf(load.audit, leader, load.ledger.takeRound());
+/** What the clients behind HAProxy noticed is told and not judged. */
+async function takeTheirs(
+  load: Load,
+  leader: { readonly host: string; readonly port: number },
+  say: (text: string) => void,
+): Promise<LoadResult> {
+  const record = load.ledger.takeRound();
+  for (const text of record.violations) say(`HAProxy: ${text}`);
+  return resultOf(load.audit, leader, record);
 }
 
 async function resultOf(

@@ -219,6 +219,24 @@ test('a read of a standby that is killed runs again elsewhere, unless rows of it
   assert.equal(yard.proxy.app.counters.replays.get('query'), 1);
 });
 
+test('a plain read of a primary that is killed runs again on the next one, one that might have changed something does not', async (t) => {
+  const yard = await start(t);
+  const [read, locking] = [await yard.proxy.login(), await yard.proxy.login()];
+  await read.rows('insert into several values (1)');
+  const { port } = yard.cluster.primary;
+  await yard.cluster.waitUntilReplayed();
+  const nap = `pg_sleep(case when inet_server_port() = ${port} then 60 else 0 end)`;
+  const pids = [await backendPid(read), await backendPid(locking)];
+  read.send(parse(`select a, ${nap} from several`), bind(), execute(), sync());
+  locking.send(query(`select a, ${nap} from several for update`));
+  for (const pid of pids) await untilAsleep(yard, pid);
+  await yard.cluster.primary.kill();
+  await yard.cluster.promote(yard.cluster.node(2));
+  assert.equal((await read.reply()).types, '12DCZ');
+  assert.equal((await locking.reply()).error?.code, '08007');
+  assert.equal(yard.proxy.app.counters.replays.get('query'), 1);
+});
+
 test('replay can be turned off, and a statement longer than replay_buffer is not sent again: 40001, and it was not done', async (t) => {
   for (const promotion of [{ replay: 'off' }, { replay_buffer: '1kB' }]) {
     const yard = await start(t, { promotion });

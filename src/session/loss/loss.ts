@@ -18,7 +18,7 @@ export const ReplayReason = {
   RolledBack: 'rolled_back',
   /** It does nothing that outlives its connection. */
   Repeatable: 'repeatable',
-  /** A query on a standby, which can have changed nothing. */
+  /** A query that has changed nothing: any on a standby, a plain read on the primary. */
   Query: 'query',
 } as const;
 export type ReplayReason = (typeof ReplayReason)[keyof typeof ReplayReason];
@@ -71,6 +71,7 @@ const OUTCOME_UNKNOWN = '08007';
 const unread: UnitFacts = {
   repeat: Repeat.Never,
   isQuery: false,
+  isRead: false,
   begins: false,
   mayCommit: true,
   hasCommitted: false,
@@ -125,7 +126,9 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   const [first = unread] = units;
   const isProven = isProof(loss, facts);
   const hasNoEffect = (unit: UnitFacts): boolean =>
-    unit.repeat === Repeat.Always || (facts.target === 'standby' && unit.isQuery && canRunAgain(unit.repeat));
+    unit.repeat === Repeat.Always ||
+    unit.isRead ||
+    (facts.target === 'standby' && unit.isQuery && canRunAgain(unit.repeat));
   const haveNoEffect = units.every(hasNoEffect);
   // Without a proof, what was sent behind the first unit may have been done as well as the first.
   if (!isProven && !haveNoEffect) return failAll(doubtText(loss, 'a statement'));

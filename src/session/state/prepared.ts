@@ -38,7 +38,9 @@ const nowhere: Circumstances = {
 
 /** What runs when nobody knows which statement. */
 const unread = entryOf(pinned(PinReason.StatementTooLarge));
-const harmless = entryOf({ statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, functions: [] }] });
+const harmless = entryOf({
+  statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, isRead: false, functions: [] }],
+});
 
 /**
  * The prepared statements of a session, made with Parse or with PREPARE: they share their names, but for the unnamed one. They are not

@@ -8,7 +8,13 @@ import { Circumstance } from './remains.js';
 export function pinned(reason: PinReason): Analysis {
   return {
     statements: [
-      { effects: [{ kind: 'pin', reason, name: null }], repeat: Repeat.Never, isQuery: false, functions: [] },
+      {
+        effects: [{ kind: 'pin', reason, name: null }],
+        repeat: Repeat.Never,
+        isQuery: false,
+        isRead: false,
+        functions: [],
+      },
     ],
   };
 }

@@ -5,6 +5,8 @@ export interface UnitFacts {
   readonly repeat: Repeat;
   /** Nothing but queries: where writes are refused it has changed nothing. */
   readonly isQuery: boolean;
+  /** Nothing but queries that change nothing anywhere. */
+  readonly isRead: boolean;
   /** It begins a transaction that lasts beyond it. */
   readonly begins: boolean;
   /** It may commit the transaction that it runs in: COMMIT, PREPARE TRANSACTION, or something that cannot be read. */

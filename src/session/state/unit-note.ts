@@ -17,6 +17,7 @@ export type PreparedLookup = (name: string) => Analysis | null;
 export class UnitNote implements UnitFacts {
   repeat: Repeat;
   isQuery: boolean;
+  isRead: boolean;
   begins: boolean;
   mayCommit: boolean;
   hasCommitted: boolean;
@@ -25,6 +26,7 @@ export class UnitNote implements UnitFacts {
   constructor() {
     this.repeat = Repeat.Always;
     this.isQuery = true;
+    this.isRead = true;
     this.begins = false;
     this.mayCommit = false;
     this.hasCommitted = false;
@@ -52,10 +54,11 @@ export class UnitNote implements UnitFacts {
   addUnread(): void {
     this.repeat = Repeat.Never;
     this.isQuery = false;
+    this.isRead = false;
   }
 
   add(statement: StatementAnalysis, prepared: PreparedLookup): void {
-    let { repeat, isQuery } = statement;
+    let { repeat, isQuery, isRead } = statement;
     for (const effect of statement.effects) {
       switch (effect.kind) {
         case 'begin':
@@ -78,6 +81,7 @@ export class UnitNote implements UnitFacts {
           const isKnown = inner !== undefined && !inner.effects.some(({ kind }) => kind === 'execute');
           repeat = isKnown ? stricterRepeat(repeat, inner.repeat) : Repeat.Never;
           isQuery = isKnown && inner.isQuery;
+          isRead = isKnown && inner.isRead;
           break;
         }
         case 'pin':
@@ -87,6 +91,7 @@ export class UnitNote implements UnitFacts {
       }
     }
     if (!isQuery) this.isQuery = false;
+    if (!isRead) this.isRead = false;
     this.repeat = stricterRepeat(this.repeat, repeat);
   }
 }

@@ -167,3 +167,32 @@ test('a chain of thousands of operators is read to its end', () => {
     { kind: 'pin', reason: 'advisory_lock', name: null },
   ]);
 });
+
+test('a read calls nothing that might change something, locks nothing, and writes nothing within', () => {
+  const isRead = (sql: string): boolean | undefined => reader.analyze(sql).statements[0]?.isRead;
+  for (const sql of [
+    'SELECT a, count(*) FROM t JOIN u USING (id) WHERE b = 1 GROUP BY 1',
+    'SELECT pg_catalog.lower(a), now(), gen_random_uuid() FROM t',
+    'VALUES (1), (2)',
+    'TABLE t',
+    'SHOW work_mem',
+    'EXPLAIN ANALYZE SELECT 1',
+    'WITH w AS (SELECT 1) SELECT * FROM w',
+  ]) {
+    assert.equal(isRead(sql), true, sql);
+  }
+  for (const sql of [
+    'SELECT of_mine(a) FROM t',
+    'SELECT * FROM t WHERE nextval($$s$$) > 0',
+    'SELECT * FROM t FOR UPDATE',
+    'SELECT * FROM (SELECT * FROM t FOR NO KEY UPDATE) AS s',
+    'WITH w AS (INSERT INTO t VALUES (1) RETURNING a) SELECT * FROM w',
+    'WITH w AS (DELETE FROM t RETURNING a) SELECT 1',
+    'SELECT 1 AS a INTO t5',
+    'INSERT INTO t VALUES (1)',
+    'EXPLAIN ANALYZE DELETE FROM t',
+    'SELECT set_config($$a.b$$, $$c$$, false)',
+  ]) {
+    assert.equal(isRead(sql), false, sql);
+  }
+});

@@ -6,7 +6,9 @@ import { VERDICT_BYTES_EACH_MAX, VerdictCache } from '../../../src/sql/verdict-c
 import type { Verdict } from '../../../src/sql/verdict-cache.js';
 
 function verdict(functions: readonly string[] = []): Verdict {
-  const analysis: Analysis = { statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, functions }] };
+  const analysis: Analysis = {
+    statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, isRead: false, functions }],
+  };
   return { kind: 'analysis', analysis };
 }
 

@@ -59,6 +59,7 @@ const query: UnitFacts = {
   hasCommitted: false,
   repeat: Repeat.IfRolledBack,
   isQuery: true,
+  isRead: false,
   begins: false,
   mayCommit: false,
   endsTransaction: false,
@@ -164,6 +165,18 @@ const cases: readonly Case[] = [
     what: 'a query on the primary breaks off without a word',
     loss: cut(),
     facts: { units: [query] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a plain read on the primary breaks off without a word',
+    loss: cut(),
+    facts: { units: [{ ...query, isRead: true }] },
+    verdict: 'replay query',
+  },
+  {
+    what: 'a plain read on the primary with a write behind it',
+    loss: cut({ owed: { ...nothing, readies: 2 } }),
+    facts: { units: [{ ...query, isRead: true }, write] },
     verdict: 'all 08007',
   },
   {
