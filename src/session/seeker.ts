@@ -131,6 +131,14 @@ export class Seeker {
     this.#waitReason = '';
   }
 
+  /** The client wants the unit no more that waits for a node; false: none does. */
+  cancelWait(): boolean {
+    if (this.#wait !== Wait.Hold && this.#wait !== Wait.Retry && this.#wait !== Wait.Backend) return false;
+    this.stopWaiting();
+    this.#reject(new SwitchyardError('query_canceled', 'canceling statement due to user request'));
+    return true;
+  }
+
   /** Does something that must not happen inside a call of the relay; the unit waits meanwhile. */
   later(run: () => void): void {
     this.waitFor(Wait.Boundary, '');

@@ -17,6 +17,7 @@ import { Departure } from './departure.js';
 import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
 import { Inspector } from './inspector.js';
+import { Listening } from './listening.js';
 import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
@@ -43,6 +44,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   readonly #inspector: Inspector;
   readonly #departure: Departure;
   readonly #replayer: Replayer;
+  readonly #listening: Listening;
   #isClosed = false;
   /** The client has ended its sending side. */
   #isClientEnding = false;
@@ -76,6 +78,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.#seeker = new Seeker(this, context);
     this.#inspector = new Inspector(this, context);
     this.#replayer = new Replayer(id, context);
+    this.#listening = new Listening(this, this.#seeker, context);
     this.#settler = new LossSettler(this, this.#seeker, context);
   }
 
@@ -155,8 +158,11 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
   leaveIfIdle(node: NodeName): void {
     if (this.node !== node || !this.relay.isAtBoundary) return;
-    if (this.state.pinReason === null) this.#seeker.giveBack('drain');
-    else this.#inspector.inspect();
+    if (this.state.pinReason !== null) this.#inspector.inspect();
+    else {
+      this.#seeker.giveBack('drain');
+      this.#listening.keep();
+    }
   }
 
   /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
@@ -171,31 +177,21 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
 
   /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
   async cancel(): Promise<void> {
-    const { counters } = this.#context;
-    const backend = this.relay.backend;
-    const { wait } = this.#seeker;
-    if (this.#greeter.isGreeted && (wait === Wait.Hold || wait === Wait.Retry || wait === Wait.Backend)) {
-      counters.cancels.add('held');
-      this.#seeker.stopWaiting();
-      this.#seeker.leaveHold();
-      this.onRejected(new SwitchyardError('query_canceled', 'canceling statement due to user request'), false);
-      return;
-    }
-    if (backend === null || this.relay.isQuiet) {
-      counters.cancels.add('idle');
-      return;
-    }
-    counters.cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
+    const { cancels } = this.#context.counters;
+    const { backend } = this.relay;
+    if (this.#greeter.isGreeted && this.#seeker.cancelWait()) cancels.add('held');
+    else if (backend === null || this.relay.isQuiet) cancels.add('idle');
+    else cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
   }
 
   // ---- RelayOwner: the client
 
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
-    const ending = this.#ending;
     if (this.#inspector.isRunning) {
       this.#seeker.waitFor(Wait.Boundary, 'its node is being asked what it has there');
       return Admission.Wait;
     }
+    const ending = this.#ending;
     if (ending === null || !this.relay.isAtBoundary) {
       return this.#seeker.admit(() => this.state.peek(type, buffer, start, end, this.#facts));
     }
@@ -256,6 +252,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.state.ended(TransactionStatus.Idle);
     this.state.settle();
     if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
+    else this.#listening.keep();
   }
 
   transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null {
@@ -305,13 +302,12 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   onReplayDone(): void {
     const { backend } = this.relay;
     if (backend === null) return;
-    const failure = this.#replayer.failure;
+    const { failure, notice } = this.#replayer;
     if (failure !== null) {
       this.#seeker.later(() => this.end(CloseReason.CannotMove, failure));
       return;
     }
     this.#tellParameters(backend);
-    const notice = this.#replayer.notice;
     if (notice !== null) this.relay.say(notice);
     this.#replayer.begin(null);
     this.relay.resume();
@@ -331,6 +327,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
     else if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
     else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
+    else this.#listening.keep();
   }
 
   // ---- SeekerOwner
@@ -360,16 +357,19 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     }
     this.relay.resume();
     // No unit asked: the client's input had only been stopped for an earlier one.
-    if (!this.relay.isWaiting) this.#seeker.leaveHold();
+    if (this.relay.isWaiting) return;
+    this.#seeker.leaveHold();
+    this.#listening.keep();
   }
 
   onRejected(error: Error, isFinal: boolean): void {
     if (this.#isClosed) return;
     if (this.#greeter.isGreeted && !isFinal) {
-      this.relay.rejectUnit(errorOf(error));
+      if (this.relay.isWaiting) this.relay.rejectUnit(errorOf(error));
+      else this.#listening.refused();
       return;
     }
-    const isNoNode = error instanceof SwitchyardError && (error.code === 'no_primary' || error.code === 'no_standby');
+    const isNoNode = error instanceof SwitchyardError && /^no_(primary|standby)$/.test(error.code);
     this.close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
   }
 

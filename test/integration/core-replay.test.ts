@@ -335,6 +335,30 @@ test('a session that listens is told that it has moved, and hears what is notifi
   );
 });
 
+test('a session that listens and says nothing listens again by itself, whatever takes its node away', async (t) => {
+  const yard = await start(t, { promotion: { hold_timeout: '300ms' } });
+  const { cluster, proxy } = yard;
+  const [client, pid] = await (async () => {
+    const listener = await proxy.login();
+    await listener.rows('listen news');
+    return [listener, await backendPid(listener)] as const;
+  })();
+  await cluster.primary.kill();
+  await waitFor(() => proxy.app.counters.holdTimeouts.get('no_primary') > 0, {
+    timeoutMs: TIMEOUT_MS,
+    what: 'it to have waited in vain once',
+  });
+  await cluster.promote(cluster.node(2));
+  const notice = await client.read();
+  assert.equal(notice?.type, 'N');
+  await cluster.sql(`notify news, 'hello'`, { database: 'app' });
+  assert.equal((await client.read())?.type, 'A');
+  const answer = await client.query('select 1');
+  assert.deepEqual([answer.error, answer.rows], [null, [['1']]]);
+  assert.notEqual(await backendPid(client), pid);
+  assert.equal(proxy.app.registry.size, 1);
+});
+
 test('a session whose state cannot be brought back ends with the reason, and nothing runs without it', async (t) => {
   const yard = await start(t);
   const { cluster, proxy } = yard;
