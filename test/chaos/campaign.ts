@@ -35,7 +35,7 @@ export async function runCampaign(plan: Plan, say: (line: string) => void): Prom
     await world.stopClients();
     const isLossAllowed = !plan.isSynchronous && rounds.some((round) => round.fault.mayLose);
     violations.push(...(await lastLook(world, isLossAllowed)));
-    violations.push(...judgeStrictness(rounds, plan.strictness, world.ours.connections));
+    violations.push(...judgeStrictness(rounds, plan.strictness, world.ours.inFlightMax));
   } catch (error) {
     violations.push(`the run broke off: ${messageOf(error)}`);
   } finally {

@@ -29,7 +29,7 @@ and checks what the clients were told against what is true. Needs root on Debian
 
   --short              About three minutes: ${SHORT.join(', ')}.
   --switchovers N      N planned switchovers under 16 autocommit sessions: no error, no dropped connection, gap within 0.3 s of the floor.
-  --crashes N          N crashes of the leader under the same load, synchronous: at most one error for each session.
+  --crashes N          N crashes of the leader under the same load, synchronous: at most one error for each statement in flight.
   --compare haproxy    The same load through HAProxy with Patroni's checks, in the same run; prints a table in Markdown.
 
   --keep-logs          Keeps the logs of a run that went well, too.
@@ -95,7 +95,7 @@ function preset(values: Values): Preset {
     return { ...USUAL, faults, rounds, mix: 'autocommit', isSynchronous: false, etcdMembers: 1, strictness };
   }
   if (values.crashes !== undefined) {
-    const strictness = { errorsPerRoundMax: 'sessions', droppedMax: 0 } as const;
+    const strictness = { errorsPerRoundMax: 'in_flight', droppedMax: 0 } as const;
     const rounds = wholeNumber('crashes', values.crashes);
     return { ...USUAL, faults: faultsOf(['crash-leader']), rounds, mix: 'autocommit', etcdMembers: 1, strictness };
   }

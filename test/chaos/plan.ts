@@ -4,8 +4,8 @@ import type { Dice } from './measure/dice.js';
 
 /** What must hold beyond the honesty of every error. */
 export interface Strictness {
-  /** Most errors in one round: a number, or one for each session. */
-  readonly errorsPerRoundMax?: number | 'sessions';
+  /** Most errors in one round: a number, or one for each statement that may be in flight. */
+  readonly errorsPerRoundMax?: number | 'in_flight';
   /** Connections that may be lost in all. */
   readonly droppedMax?: number;
   /** The median gap may be above the median floor by this much. */

@@ -29,6 +29,8 @@ export interface Load {
   readonly audit: Audit;
   /** Connections of clients while all is well. */
   readonly connections: number;
+  /** Most statements under way at one time. */
+  readonly inFlightMax: number;
 }
 
 /** The cluster, the proxy in front of it, the clients, and the writers that measure the floor. */
@@ -61,7 +63,8 @@ export class World {
       const factory = new WorkerFactory(ledger, endpoints, helpers, prefix, () => (index += 1));
       const workers = factory.make(plan.mix);
       const connections = workers.reduce((sum, worker) => sum + worker.connections, 0);
-      return { name, ledger, workers, connections, audit: new Audit(ledger) };
+      const inFlightMax = workers.reduce((sum, worker) => sum + worker.inFlightMax, 0);
+      return { name, ledger, workers, connections, inFlightMax, audit: new Audit(ledger) };
     };
     this.ours = makeLoad('switchyard', proxy, '');
     this.theirs = haproxy === null ? null : makeLoad('haproxy', haproxy, 'ha-');

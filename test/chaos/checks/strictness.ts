@@ -3,15 +3,15 @@ import type { Strictness } from '../plan.js';
 import { seconds } from '../report/table.js';
 import type { RoundResult } from '../round.js';
 
-/** What a run has promised beyond the honesty of every error, and did not keep. `sessions`: clients of the load. */
+/** What a run has promised beyond the honesty of every error, and did not keep. `inFlightMax`: statements of the load that may be under way at one time. */
 export function judgeStrictness(
   rounds: readonly RoundResult[],
   strictness: Strictness,
-  sessions: number,
+  inFlightMax: number,
 ): readonly string[] {
   const { errorsPerRoundMax, droppedMax, gapAboveFloorMs } = strictness;
   const problems: string[] = [];
-  const errorsMax = errorsPerRoundMax === 'sessions' ? sessions : (errorsPerRoundMax ?? Infinity);
+  const errorsMax = errorsPerRoundMax === 'in_flight' ? inFlightMax : (errorsPerRoundMax ?? Infinity);
   for (const { number, ours } of rounds) {
     if (ours.errors > errorsMax)
       problems.push(`round ${number}: ${ours.errors} errors, at most ${errorsMax} are allowed`);

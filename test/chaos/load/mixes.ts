@@ -74,7 +74,9 @@ export class WorkerFactory {
   #makeAutocommit(copies: number): void {
     for (let i = 0; i < copies; i += 1) {
       for (const protocol of ['simple', 'extended', 'prepared'] as const) this.#pg(protocol);
-      this.#loop('pipelined', (ledger, port) => new PipelinedWriter(ledger, port, PIPELINE_DEPTH), WRITE_PAUSE_MS);
+      this.#loop('pipelined', (ledger, port) => new PipelinedWriter(ledger, port, PIPELINE_DEPTH), WRITE_PAUSE_MS, {
+        inFlightMax: PIPELINE_DEPTH,
+      });
       this.#loop('raw', (ledger, port) => new RawWriter(ledger, port), WRITE_PAUSE_MS);
       for (const driver of ['psycopg2', 'asyncpg', 'jdbc'] as const) this.#program(driver, 0);
     }
@@ -113,7 +115,7 @@ export class WorkerFactory {
     kind: string,
     make: (ledger: WorkerLedger, port: number) => Job,
     pauseMs: number,
-    more: { readonly connections?: number } = {},
+    more: { readonly connections?: number; readonly inFlightMax?: number } = {},
   ): void {
     const ledger = this.#open(kind);
     this.#workers.push(new LoopWorker(ledger.name, make(ledger, this.#endpoints.primaryPort), { pauseMs, ...more }));

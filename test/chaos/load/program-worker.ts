@@ -16,6 +16,7 @@ const END_TIMEOUT_MS = 10_000;
 export class ProgramWorker implements Worker {
   readonly name: string;
   readonly connections = 1;
+  readonly inFlightMax = 1;
   readonly #ledger: WorkerLedger;
   readonly #command: readonly string[];
   #child: ChildProcess | null;

@@ -17,6 +17,8 @@ export interface Worker {
   readonly name: string;
   /** Connections that it holds while all is well. */
   readonly connections: number;
+  /** Most statements that it has under way at one time. */
+  readonly inFlightMax: number;
   start(): void;
   /** Returns when it has ended. */
   stop(): Promise<void>;
@@ -34,6 +36,7 @@ export interface Job {
 export class LoopWorker implements Worker {
   readonly name: string;
   readonly connections: number;
+  readonly inFlightMax: number;
   readonly #job: Job;
   readonly #pauseMs: number;
   readonly #patienceMs: number;
@@ -44,10 +47,16 @@ export class LoopWorker implements Worker {
   constructor(
     name: string,
     job: Job,
-    options: { readonly pauseMs: number; readonly connections?: number; readonly patienceMs?: number },
+    options: {
+      readonly pauseMs: number;
+      readonly connections?: number;
+      readonly inFlightMax?: number;
+      readonly patienceMs?: number;
+    },
   ) {
     this.name = name;
     this.connections = options.connections ?? 1;
+    this.inFlightMax = options.inFlightMax ?? this.connections;
     this.#job = job;
     this.#pauseMs = options.pauseMs;
     this.#patienceMs = options.patienceMs ?? 10_000;

@@ -54,7 +54,7 @@ test('a command line that cannot be meant is refused', () => {
 test('planned switchovers allow no error at all, crashes one for each session', () => {
   assert.equal(planOf('--switchovers', '100').strictness.errorsPerRoundMax, 0);
   assert.equal(planOf('--switchovers', '100').rounds, 100);
-  assert.equal(planOf('--crashes', '20').strictness.errorsPerRoundMax, 'sessions');
+  assert.equal(planOf('--crashes', '20').strictness.errorsPerRoundMax, 'in_flight');
   assert.equal(planOf('--crashes', '20').isSynchronous, true);
 });
 
@@ -73,7 +73,7 @@ function round(number: number, floorMs: number, ours: LoadResult, theirs: LoadRe
 }
 
 test('a run is held to its errors, its dropped connections and its median gap', () => {
-  const strict = { errorsPerRoundMax: 'sessions', droppedMax: 0, gapAboveFloorMs: 300 } as const;
+  const strict = { errorsPerRoundMax: 'in_flight', droppedMax: 0, gapAboveFloorMs: 300 } as const;
   const good = [
     round(1, 1000, loadResult(1290, 2)),
     round(2, 1000, loadResult(1000)),
