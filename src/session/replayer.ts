@@ -7,8 +7,8 @@ import type { SessionReplay } from './state/replay-plan.js';
 
 const mayHaveMissed = noticeResponse('WARNING', {
   sqlState: '01000',
-  message: 'the session has moved to another node and listens there now',
-  detail: 'Notifications that were sent in between did not arrive.',
+  message: 'the session has moved to another node: notifications may have been missed',
+  detail: 'It listens there now.',
 });
 
 /** Watches how the state of a session arrives on another backend. */

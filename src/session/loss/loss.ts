@@ -128,6 +128,8 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   const hasNoEffect = (unit: UnitFacts): boolean =>
     unit.repeat === Repeat.Always ||
     unit.isRead ||
+    // Its transaction was still open when the connection was lost: BEGIN and a first statement in one batch.
+    (unit.begins && !unit.mayCommit) ||
     (facts.target === 'standby' && unit.isQuery && canRunAgain(unit.repeat));
   const haveNoEffect = units.every(hasNoEffect);
   // Without a proof, what was sent behind the first unit may have been done as well as the first.
@@ -135,7 +137,8 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   if (loss.canReplay && !facts.isTired) {
     if (units.every((unit) => unit.repeat === Repeat.Always)) return { kind: 'replay', why: ReplayReason.Repeatable };
     if (isProven && canRunAgain(first.repeat)) return { kind: 'replay', why: ReplayReason.RolledBack };
-    if (haveNoEffect) return { kind: 'replay', why: ReplayReason.Query };
+    if (haveNoEffect && units.every((unit) => canRunAgain(unit.repeat)))
+      return { kind: 'replay', why: reasonOf(units) };
   }
   const isUndone = hasNoEffect(first) || first.repeat !== Repeat.Never;
   const text = isUndone ? undoneText(loss) : doubtText(loss, 'a statement');
@@ -145,6 +148,10 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
     sqlState: text.sqlState,
     status: first.begins ? TransactionStatus.Failed : TransactionStatus.Idle,
   };
+}
+
+function reasonOf(units: readonly UnitFacts[]): ReplayReason {
+  return units.some((unit) => unit.begins) ? ReplayReason.Repeatable : ReplayReason.Query;
 }
 
 /**

@@ -216,6 +216,30 @@ const cases: readonly Case[] = [
     verdict: 'replay repeatable',
   },
   {
+    what: 'BEGIN and a first write in one batch break off without a word: the transaction was still open',
+    loss: cut(),
+    facts: { units: [{ ...write, begins: true }] },
+    verdict: 'replay repeatable',
+  },
+  {
+    what: 'the same with rows of it at the client',
+    loss: cut({ canReplay: false }),
+    facts: { units: [{ ...write, begins: true }] },
+    verdict: 'first 40001 E',
+  },
+  {
+    what: 'the same with its COMMIT behind it',
+    loss: cut({ owed: { ...nothing, readies: 2 } }),
+    facts: { units: [{ ...write, begins: true }, commit] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a string that begins a transaction and that only its client can run again',
+    loss: cut(),
+    facts: { units: [{ ...write, begins: true, repeat: Repeat.ByClient }] },
+    verdict: 'first 40001 E',
+  },
+  {
     what: 'a string that begins a transaction and cannot be sent again leaves one that has failed',
     loss: stopped(),
     facts: { units: [{ ...call, begins: true }] },
