@@ -95,7 +95,7 @@ test('a crash of another backend: idle sessions live through it, what was under 
   await idle.rows(`set work_mem = '7MB'`);
   await begun.rows('begin');
   const pids = [await backendPid(busy), await backendPid(victim)];
-  for (const client of [busy, victim]) client.send(query('select pg_sleep(60)'));
+  for (const client of [busy, victim]) client.send(query(`select pg_sleep(60), pg_notify('a', 'b')`));
   for (const pid of pids) await waitForBackend(cluster().primary, pid, 'PgSleep');
   sendSignal(Number(pids[1]), 'SIGKILL');
   for (const client of [busy, victim]) {

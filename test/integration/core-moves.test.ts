@@ -155,7 +155,7 @@ test('a connection that breaks under a healthy node: idle sessions notice nothin
   await idle.unit(parse('select 7', { name: 'kept' }), sync());
   for (const client of [busy, half, between]) await client.rows('select 1');
   const pid = await backendPid(busy);
-  busy.send(query('select pg_sleep(60)'));
+  busy.send(query(`select pg_sleep(60), pg_notify('a', 'b')`));
   await waitForBackend(cluster().primary, pid, 'PgSleep');
   // Whole messages come through (a notice pushes out what is before it), or one in part.
   between.send(query(`select generate_series(1, 2); select warn(), pg_sleep(60)`));

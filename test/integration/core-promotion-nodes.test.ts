@@ -255,7 +255,7 @@ test('a primary that freezes and is replaced: what was in flight has an unknown 
   for (const client of [busy, idle]) await client.rows(insert);
   await begun.rows('begin');
   const pid = await backendPid(busy);
-  busy.send(query('select pg_sleep(60)'));
+  busy.send(query(`select pg_sleep(60), pg_notify('a', 'b')`));
   await waitForBackend(cluster.primary, pid, 'PgSleep');
   const old = cluster.primary;
   await cluster.waitUntilReplayed();
