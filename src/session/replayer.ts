@@ -28,6 +28,11 @@ export class Replayer {
     return this.#failure;
   }
 
+  /** Not everything is answered yet. */
+  get isRunning(): boolean {
+    return this.#replay !== null;
+  }
+
   /** What the client is to be told of the move: a whole message, or null. */
   get notice(): Buffer | null {
     return this.#replay?.parts.some(({ kind }) => kind === ReplayKind.Listen) === true ? mayHaveMissed : null;

@@ -187,8 +187,8 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   // ---- RelayOwner: the client
 
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
-    if (this.#inspector.isRunning) {
-      this.#seeker.waitFor(Wait.Boundary, 'its node is being asked what it has there');
+    if (this.#inspector.isRunning || this.#replayer.isRunning) {
+      this.#seeker.waitFor(Wait.Boundary, 'its state is being asked for, or brought back');
       return Admission.Wait;
     }
     const ending = this.#ending;
@@ -310,6 +310,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.#tellParameters(backend);
     if (notice !== null) this.relay.say(notice);
     this.#replayer.begin(null);
+    this.#seeker.stopWaiting();
     this.relay.resume();
   }
 
@@ -317,6 +318,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     const node = loss.backend.identity.node;
     this.#seeker.lost(loss.backend);
     this.#inspector.drop();
+    this.#replayer.begin(null);
     if (this.#isClosed) return;
     const why = loss.farewell?.sqlState ?? loss.error?.message;
     this.#context.logger.debug({ session: this.id, node, why }, 'backend lost');
@@ -338,15 +340,12 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.#replayer.begin(replay);
     this.relay.attach(backend, replay);
     this.#departure.arrived();
-    this.relay.askAtUnit = this.#ending !== null || !this.#context.gate.isOpen;
-    if (!this.#greeter.isGreeted) {
-      this.#greet(backend.parameters);
-      return;
-    }
-    // Nothing of the client may run in a state that is not the session's.
-    if (replay !== null) return;
-    this.#tellParameters(backend);
-    this.relay.resume();
+    this.relay.askAtUnit = replay !== null || this.#ending !== null || !this.#context.gate.isOpen;
+    if (!this.#greeter.isGreeted) this.#greet(backend.parameters);
+    else if (replay === null) {
+      this.#tellParameters(backend);
+      this.relay.resume();
+    } // else nothing of the client may run before the session's state is there
   }
 
   onRetry(): void {
@@ -364,6 +363,7 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
 
   onRejected(error: Error, isFinal: boolean): void {
     if (this.#isClosed) return;
+    this.#mustBegin = false;
     if (this.#greeter.isGreeted && !isFinal) {
       if (this.relay.isWaiting) this.relay.rejectUnit(errorOf(error));
       else this.#listening.refused();

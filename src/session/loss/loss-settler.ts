@@ -81,7 +81,7 @@ export class LossSettler {
     this.#seeker.stopWaiting();
     const { state } = this.#owner;
     const { target } = this.#seeker;
-    const isBlind = loss.farewell === null && loss.error === null;
+    const isBlind = loss.farewell === null && !(loss.error instanceof SwitchyardError);
     const { outstanding: units, isListening } = state;
     // What the open transaction has left behind is gone with it, and pins nobody.
     state.abandon(loss.canReplay);

@@ -75,6 +75,7 @@ const unread: UnitFacts = {
   begins: false,
   mayCommit: true,
   hasCommitted: false,
+  goesOn: false,
   endsTransaction: false,
 };
 
@@ -103,21 +104,26 @@ function judgeTransaction(loss: Loss, facts: LossFacts): LossVerdict {
   const news = hasFailed ? null : errorResponse(text);
   if (!loss.isUnitCut) return { kind: 'lose_transaction', words: { news, onCommit: null } };
   const units = facts.units.length === 0 ? [unread] : facts.units;
-  if (units[0]?.hasCommitted === true) {
+  const [first = unread] = units;
+  const isProven = isProof(loss, facts);
+  if (first.goesOn && isProven) return failFirst(doubtText(loss, 'a statement'), TransactionStatus.Idle);
+  if (first.hasCommitted && !first.goesOn && (isProven || units.length === 1)) {
     return { kind: 'finish_first', error: errorResponse(doubtText(loss, 'a statement')) };
   }
-  // A transaction that has failed is rolled back by its COMMIT too.
-  const isInDoubt =
-    !hasFailed && !isProof(loss, facts) && facts.target === 'primary' && units.some((unit) => unit.mayCommit);
-  if (isInDoubt) return failAll(doubtText(loss, 'a COMMIT'));
+  if (!isProven && facts.target === 'primary' && mayHaveCommitted(units, hasFailed)) {
+    return failAll(doubtText(loss, 'a COMMIT'));
+  }
   if (loss.canReplay) return { kind: 'lose_transaction', words: { news, onCommit: null } };
-  const isOver = units[0]?.endsTransaction === true;
-  return {
-    kind: 'fail_first',
-    error: errorResponse(text),
-    sqlState: text.sqlState,
-    status: isOver ? TransactionStatus.Idle : TransactionStatus.Failed,
-  };
+  return failFirst(text, first.endsTransaction ? TransactionStatus.Idle : TransactionStatus.Failed);
+}
+
+/** Something of these units may have outlived the transaction that was open before them. */
+function mayHaveCommitted(units: readonly UnitFacts[], hasFailed: boolean): boolean {
+  const endsAt = units.findIndex((unit) => unit.endsTransaction);
+  const areOthersBehind =
+    endsAt >= 0 && units.slice(endsAt + 1).some((unit) => unit.repeat !== Repeat.Always && !unit.isRead);
+  // A transaction that has failed is rolled back by its COMMIT too.
+  return areOthersBehind || units.some((unit) => unit.goesOn || (unit.mayCommit && !hasFailed));
 }
 
 /** Outside of a transaction block. */
@@ -142,12 +148,7 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   }
   const isUndone = hasNoEffect(first) || first.repeat !== Repeat.Never;
   const text = isUndone ? undoneText(loss) : doubtText(loss, 'a statement');
-  return {
-    kind: 'fail_first',
-    error: errorResponse(text),
-    sqlState: text.sqlState,
-    status: first.begins ? TransactionStatus.Failed : TransactionStatus.Idle,
-  };
+  return failFirst(text, first.begins ? TransactionStatus.Failed : TransactionStatus.Idle);
 }
 
 function reasonOf(units: readonly UnitFacts[]): ReplayReason {
@@ -165,6 +166,10 @@ function isProof(loss: Loss, facts: LossFacts): boolean {
 
 function isOfNode({ sqlState }: ErrorFields): boolean {
   return NODE_FAREWELLS.has(sqlState) || sqlState === SERIALIZATION_FAILURE;
+}
+
+function failFirst(text: ErrorText, status: (LossVerdict & { readonly kind: 'fail_first' })['status']): LossVerdict {
+  return { kind: 'fail_first', error: errorResponse(text), sqlState: text.sqlState, status };
 }
 
 function failAll(text: ErrorText): LossVerdict {

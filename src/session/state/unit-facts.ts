@@ -13,6 +13,8 @@ export interface UnitFacts {
   readonly mayCommit: boolean;
   /** Its COMMIT was answered with CommandComplete: that is said behind the commit, whatever comes before ReadyForQuery. */
   readonly hasCommitted: boolean;
+  /** Something stands behind the end of the transaction in the same unit, and may have been committed by itself. */
+  readonly goesOn: boolean;
   /** It ends the transaction that it runs in, one way or the other. */
   readonly endsTransaction: boolean;
 }

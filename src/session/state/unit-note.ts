@@ -21,6 +21,7 @@ export class UnitNote implements UnitFacts {
   begins: boolean;
   mayCommit: boolean;
   hasCommitted: boolean;
+  goesOn: boolean;
   endsTransaction: boolean;
 
   constructor() {
@@ -30,6 +31,7 @@ export class UnitNote implements UnitFacts {
     this.begins = false;
     this.mayCommit = false;
     this.hasCommitted = false;
+    this.goesOn = false;
     this.endsTransaction = false;
   }
 
@@ -59,6 +61,10 @@ export class UnitNote implements UnitFacts {
 
   add(statement: StatementAnalysis, prepared: PreparedLookup): void {
     let { repeat, isQuery, isRead } = statement;
+    if (this.endsTransaction) {
+      this.goesOn = true;
+      this.mayCommit = true;
+    }
     for (const effect of statement.effects) {
       switch (effect.kind) {
         case 'begin':

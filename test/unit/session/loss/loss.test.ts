@@ -57,6 +57,7 @@ function stopped(more: Partial<Loss> = {}): Loss {
 
 const query: UnitFacts = {
   hasCommitted: false,
+  goesOn: false,
   repeat: Repeat.IfRolledBack,
   isQuery: true,
   isRead: false,
@@ -278,6 +279,42 @@ const cases: readonly Case[] = [
     loss: stopped({ status: T, canReplay: false }),
     facts: { units: [{ ...commit, hasCommitted: true }] },
     verdict: 'finish_first',
+  },
+  {
+    what: 'the same without a word, and a write behind it that may have been done as well',
+    loss: cut({ status: T, canReplay: false, owed: { ...nothing, readies: 2 } }),
+    facts: { units: [{ ...commit, hasCommitted: true }, write] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a ROLLBACK without a word, and a write behind it that may have been done',
+    loss: cut({ status: T, owed: { ...nothing, readies: 2 } }),
+    facts: { units: [rollback, write] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'the same of a transaction that had failed',
+    loss: cut({ status: E, owed: { ...nothing, readies: 2 } }),
+    facts: { units: [rollback, write] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'the same when the node says that it was stopped before',
+    loss: stopped({ status: T, owed: { ...nothing, readies: 2 } }),
+    facts: { units: [rollback, write] },
+    verdict: 'lose news',
+  },
+  {
+    what: 'a string that ends the transaction and goes on, without a word',
+    loss: cut({ status: E }),
+    facts: { units: [{ ...rollback, goesOn: true, mayCommit: true }] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a string that ends the transaction and goes on, cut by a shutdown: its COMMIT may have been done',
+    loss: stopped({ status: T, canReplay: false }),
+    facts: { units: [{ ...commit, hasCommitted: true, goesOn: true }] },
+    verdict: 'first 08007 I',
   },
   {
     what: 'a COMMIT of a session that listens',
