@@ -17,7 +17,7 @@ COPY config config
 COPY LICENSE ./
 RUN ln -s /opt/switchyard/dist/src/main.js /usr/local/bin/switchyard && chmod +x dist/src/main.js
 USER node
-EXPOSE 5000 5001 9432
+EXPOSE 5000 5001 6432 9432
 # The admin address of the configuration; inside a container it is reached over the loopback.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9432/livez').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

@@ -5,13 +5,18 @@ import { AuthRules } from './auth/rules.js';
 import { parseUserlist } from './auth/userlist.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
+import type { ExplainParts } from './admin/explain.js';
 import type { MonitorConnection } from './backend/monitor-connection.js';
 import { openMonitor } from './backend/open-monitor.js';
 import { Pool } from './backend/pool.js';
+import { Catalogs } from './cluster/catalogs.js';
+import type { CatalogsOptions } from './cluster/catalogs.js';
 import { ClusterWatch } from './cluster/cluster-watch.js';
+import { ClusterFreshness } from './cluster/freshness.js';
 import { MonitorQuery } from './cluster/monitor-query.js';
 import { diffConfig } from './config/diff.js';
 import type { ConfigDiff } from './config/diff.js';
+import { withLiveKeys } from './config/live-listener.js';
 import type { Config, ListenerConfig } from './config/schema.js';
 import { openProvider } from './dcs/open-provider.js';
 import { SwitchyardError } from './errors.js';
@@ -28,10 +33,13 @@ import type { WireHandler } from './net/wire.js';
 import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.js';
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
-import type { SessionContext, SessionIntent, SessionLimits } from './session/context.js';
+import type { SessionContext, SessionIntent } from './session/context.js';
 import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
+import { intentOf, sessionLimits } from './session/from-config.js';
 import { Greetings } from './session/greetings.js';
 import { SessionRegistry } from './session/registry.js';
+import { RefusedTemplates } from './session/split/refused-templates.js';
+import { DatabaseFences } from './session/split/session-fence.js';
 import { Startup } from './session/startup.js';
 import type { SqlAnalyzer } from './sql/analysis.js';
 import { TreeAnalyzer } from './sql/sql-analyzer.js';
@@ -80,6 +88,10 @@ export class App {
   readonly standbyHold: HoldQueue;
   readonly drain: Drain;
   readonly guard: CandidateGuard;
+  /** What is known of the databases that split sessions read. */
+  readonly catalogs: Catalogs;
+  /** What tells where a statement goes; not before `start`. */
+  explain: ExplainParts | undefined;
   readonly #keeper: Doorkeeper;
   readonly #greetings = new Greetings();
   readonly #monitorQuery: MonitorQuery;
@@ -153,6 +165,13 @@ export class App {
       },
       isEnabled: () => this.config.promotion.clearCandidate,
     });
+    this.catalogs = new Catalogs(catalogOptions(config), {
+      clock,
+      logger,
+      monitor: this.#monitorQuery,
+      analyzer: () => this.#keeper.context.analyzer,
+      onLoad: (outcome) => this.counters.catalogLoads.add(outcome),
+    });
     const context: SessionContext = {
       clock,
       logger,
@@ -165,6 +184,15 @@ export class App {
       primaryHold: this.primaryHold,
       standbyHold: this.standbyHold,
       limits: sessionLimits(config),
+      split: {
+        clock,
+        freshness: new ClusterFreshness(this.watch.store, this.watch.ticks, this.watch.prober),
+        catalogs: this.catalogs,
+        refused: new RefusedTemplates(clock, logger),
+        fences: new DatabaseFences(),
+        bytesMax: () => this.config.limits.inspectBytes,
+        fenceWaitMs: () => this.config.routing.fenceWaitMs,
+      },
       view,
       suspect: (node) => void this.watch.prober.probeNow(node),
       wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),
@@ -207,14 +235,21 @@ export class App {
     const parser = await SqlParser.load({
       onFault: (error) => this.logger.warn({ error: error.message }, 'the SQL parser broke'),
     });
-    this.#keeper.context.analyzer = new TreeAnalyzer(parser, new VerdictCache());
+    const analyzer = new TreeAnalyzer(parser, new VerdictCache());
+    this.#keeper.context.analyzer = analyzer;
+    this.explain = {
+      parser,
+      analyzer,
+      catalogOf: (database) => this.catalogs.lookAt(database),
+      troubleOf: (database) => this.catalogs.troubleOf(database),
+    };
     const unsubscribe = this.watch.store.subscribe((view) => {
       this.conductor.onView(view);
       this.guard.onView(view);
     });
     try {
       for (const config of this.config.listeners) {
-        const door: Door = { listener: config.name, intent: intentOf(config) };
+        const door: Door = { listener: config.name, intent: intentOf(config, this.config.routing) };
         this.#doors.set(config.name, door);
         const listener = await Listener.open(
           {
@@ -268,9 +303,11 @@ export class App {
     this.#keeper.rules = rules;
     this.#keeper.directory.replace(sources);
     this.watch.reconfigure(config.routing);
+    this.catalogs.reconfigure(catalogOptions(config));
+    this.#keeper.context.split.refused.clear();
     for (const listener of this.config.listeners) {
       const door = this.#doors.get(listener.name);
-      if (door !== undefined) door.intent = intentOf(listener);
+      if (door !== undefined) door.intent = intentOf(listener, config.routing);
     }
     if ('level' in this.logger) this.logger.level = config.log.level;
     this.#greetings.clear();
@@ -311,6 +348,7 @@ export class App {
     this.drain.close();
     this.primaryHold.close();
     this.standbyHold.close();
+    this.catalogs.close();
     this.#monitorQuery.close();
     await this.pool.close();
     await this.watch.close();
@@ -347,16 +385,9 @@ export class App {
   }
 }
 
-function sessionLimits(config: Config): SessionLimits {
-  return {
-    inspectBytes: config.limits.inspectBytes,
-    messageBytes: config.limits.messageBytes,
-    preparedStatements: config.limits.preparedStatements,
-    holdTimeoutMs: config.promotion.holdTimeoutMs,
-    connectTimeoutMs: config.pool.connectTimeoutMs,
-    rebalance: config.routing.rebalance,
-    replayBytes: config.promotion.replay ? config.promotion.replayBytes : 0,
-  };
+function catalogOptions({ routing }: Config): CatalogsOptions {
+  const { catalogRefreshMs, readFunctions, writeFunctions } = routing;
+  return { refreshMs: catalogRefreshMs, rules: { readFunctions, writeFunctions } };
 }
 
 function doorRules(config: Config): DoorRules {
@@ -365,14 +396,4 @@ function doorRules(config: Config): DoorRules {
     startupTimeoutMs: config.limits.startupTimeoutMs,
     maxClients: config.limits.maxClients,
   };
-}
-
-function intentOf(listener: ListenerConfig): SessionIntent {
-  return { route: listener.route, fallback: listener.fallback, prefer: listener.prefer, tags: listener.tags };
-}
-
-/** A listener as it is, with what can change while it is open taken from its new configuration. */
-function withLiveKeys(old: ListenerConfig, after: readonly ListenerConfig[]): ListenerConfig {
-  const now = after.find((each) => each.name === old.name);
-  return now?.route === old.route ? { ...old, fallback: now.fallback, prefer: now.prefer, tags: now.tags } : old;
 }

@@ -22,6 +22,8 @@ const kinds = {
   login_rejected: { sqlState: '28000', side: 'client', level: 'info' },
   startup_timeout: { sqlState: '08P01', side: 'client', level: 'info' },
   bad_route_option: { sqlState: '22023', side: 'client', level: 'info' },
+  unknown_setting: { sqlState: '42704', side: 'client', level: 'info' },
+  bad_setting: { sqlState: '22023', side: 'client', level: 'info' },
   query_canceled: { sqlState: '57014', side: 'client', level: 'info' },
   // Limits of ours.
   too_many_clients: { sqlState: '53300', side: 'self', level: 'warn' },

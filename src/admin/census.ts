@@ -13,7 +13,7 @@ export const SessionActivity = {
 } as const;
 export type SessionActivity = (typeof SessionActivity)[keyof typeof SessionActivity];
 
-export function activityOf(session: Session): SessionActivity {
+export function activityOf(session: Pick<Session, 'wait' | 'isAtBoundary'>): SessionActivity {
   if (session.wait !== null && session.wait !== Wait.Boundary) return SessionActivity.Waiting;
   return session.isAtBoundary ? SessionActivity.Idle : SessionActivity.Active;
 }

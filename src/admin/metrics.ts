@@ -4,6 +4,7 @@ import { MetricsRegistry } from '../metrics/registry.js';
 import { addClusterMetrics } from './cluster-metrics.js';
 import type { Proxy } from './proxy.js';
 import { readinessOf } from './readiness.js';
+import { addRoutingMetrics } from './routing-metrics.js';
 import { addSessionMetrics } from './session-metrics.js';
 import { addTrafficMetrics } from './traffic-metrics.js';
 
@@ -14,6 +15,7 @@ export function buildMetrics(proxy: Proxy, loop: EventLoopDelay, version: string
   const metrics = new MetricsRegistry();
   addSessionMetrics(metrics, proxy);
   addTrafficMetrics(metrics, proxy);
+  addRoutingMetrics(metrics, proxy);
   addClusterMetrics(metrics, proxy);
   addProgramMetrics(metrics, proxy, loop, version);
   addProcessMetrics(metrics.registry);

@@ -5,9 +5,10 @@ import type { Conductor } from '../failover/conductor.js';
 import type { HoldQueue } from '../failover/hold-queue.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
-import type { RouteIntent } from '../routing/router.js';
+import type { SessionIntent } from '../session/context.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Clock } from '../util/clock.js';
+import type { ExplainParts } from './explain.js';
 
 /** A listener that is open. */
 export interface ServedListener {
@@ -16,7 +17,7 @@ export interface ServedListener {
   readonly host: string;
   readonly port: number;
   /** What it asks of the router now. */
-  readonly intent: RouteIntent;
+  readonly intent: SessionIntent;
 }
 
 /** The running proxy, as those see it who look at it from outside. They only read, but for what operators ask for; see `actions.ts`. */
@@ -35,4 +36,6 @@ export interface Proxy {
   /** Clients that have not logged in yet. */
   readonly startups: number;
   readonly isStopping: boolean;
+  /** Absent as long as the SQL parser is not loaded. */
+  readonly explain?: ExplainParts | undefined;
 }

@@ -20,13 +20,14 @@ export interface Readiness {
 }
 
 /**
- * Whether clients should be sent here. For the whole proxy: it listens, does not stop, knows the cluster, and serves its primary
- * listeners or, where there are none, at least one standby listener. With a listener's name: it serves this one. Old claims of the DCS
- * alone change nothing, since what they said is still proven by the nodes.
+ * Whether clients should be sent here. For the whole proxy: it listens, does not stop, knows the cluster, and serves its primary and
+ * split listeners or, where there are none, at least one standby listener. With a listener's name: it serves this one. A split listener is
+ * served as long as there is a primary, or a standby for its reads: that its writes wait for a promotion is told and does not count. Old
+ * claims of the DCS alone change nothing, since what they said is still proven by the nodes.
  */
 export function readinessOf(proxy: Proxy, only: ServedListener | null): Readiness {
   const { listeners } = proxy;
-  const hasPrimary = listeners.some(({ intent }) => intent.route === 'primary');
+  const hasWriting = listeners.some(({ intent }) => intent.route !== 'standby');
   const served = listeners.map((listener) => {
     const reason = whyNotServed(proxy, listener);
     return { listener, name: `listener ${listener.name}`, ok: reason === null, reason };
@@ -34,13 +35,16 @@ export function readinessOf(proxy: Proxy, only: ServedListener | null): Readines
   const servesStandby = served.some(({ listener, ok }) => ok && listener.intent.route === 'standby');
   const isRequired = ({ name, intent }: ServedListener): boolean => {
     if (only !== null) return only.name === name;
-    return hasPrimary ? intent.route === 'primary' : !servesStandby;
+    return hasWriting ? intent.route !== 'standby' : !servesStandby;
   };
   const checks: ReadyCheck[] = [
     check('listening', true, whyNotListening(proxy)),
     check('running', true, proxy.isStopping ? 'the proxy is shutting down' : null),
     check('cluster', true, whyNotKnown(proxy)),
-    ...served.map(({ listener, name, ok, reason }) => ({ name, ok, required: isRequired(listener), reason })),
+    ...served.flatMap(({ listener, name, ok, reason }) => [
+      { name, ok, required: isRequired(listener), reason },
+      ...partsOf(proxy, listener),
+    ]),
     check('dcs', false, whyNotLive(proxy)),
   ];
   const failed = checks.find(({ ok, required }) => required && !ok);
@@ -68,14 +72,46 @@ function whyNotLive(proxy: Proxy): string | null {
   return dcs.state === DcsState.Live ? null : (dcs.trouble ?? `the claims are ${dcs.state}`);
 }
 
+/** What a split listener serves, told apart: reads and writes. */
+function partsOf(proxy: Proxy, listener: ServedListener): ReadyCheck[] {
+  if (listener.intent.route !== 'split') return [];
+  return [
+    check(`listener ${listener.name}: reads`, false, whyNoReads(proxy, listener)),
+    check(`listener ${listener.name}: writes`, false, whyNoPrimary(proxy)),
+  ];
+}
+
 function whyNotServed(proxy: Proxy, listener: ServedListener): string | null {
-  const { view } = proxy.watch.store;
-  const { intent } = listener;
-  const noPrimary = view.primary === null ? (view.noPrimaryReason ?? 'there is no primary') : null;
-  if (intent.route === 'primary') return noPrimary;
-  const { eligible, refused } = eligibleStandbys(view, intent);
-  if (eligible.length > 0 || (intent.fallback === 'primary' && noPrimary === null)) return null;
+  const noPrimary = whyNoPrimary(proxy);
+  switch (listener.intent.route) {
+    case 'primary':
+      return noPrimary;
+    case 'standby':
+      return whyNoReads(proxy, listener);
+    case 'split':
+    default: {
+      const noStandby = whyNoStandby(proxy, listener);
+      return noPrimary === null || noStandby === null ? null : `${noPrimary}; and ${noStandby}`;
+    }
+  }
+}
+
+/** Why nothing can be read, the fallback to the primary included. */
+function whyNoReads(proxy: Proxy, listener: ServedListener): string | null {
+  const noStandby = whyNoStandby(proxy, listener);
+  if (noStandby === null || listener.intent.fallback !== 'primary') return noStandby;
+  const noPrimary = whyNoPrimary(proxy);
+  return noPrimary === null ? null : `${noStandby}; and no primary to fall back to: ${noPrimary}`;
+}
+
+function whyNoPrimary({ watch }: Proxy): string | null {
+  const { primary, noPrimaryReason } = watch.store.view;
+  return primary === null ? (noPrimaryReason ?? 'there is no primary') : null;
+}
+
+function whyNoStandby({ watch }: Proxy, { intent }: ServedListener): string | null {
+  const { eligible, refused } = eligibleStandbys(watch.store.view, intent);
+  if (eligible.length > 0) return null;
   const why = refused.map(({ node, reason }) => `${node} (${reason})`).join(', ');
-  const noStandby = why === '' ? 'there is no standby' : `no standby takes sessions: ${why}`;
-  return intent.fallback === 'primary' ? `${noStandby}; and no primary to fall back to: ${noPrimary}` : noStandby;
+  return why === '' ? 'there is no standby' : `no standby takes sessions: ${why}`;
 }

@@ -8,6 +8,7 @@ import { EventLoopDelay } from '../metrics/event-loop-delay.js';
 import type { MetricsRegistry } from '../metrics/registry.js';
 import { packageVersion } from '../util/package-version.js';
 import { Actions } from './actions.js';
+import { answerExplain } from './explain-route.js';
 import { TEXT_TYPE, json } from './http-answer.js';
 import type { Answer, StreamedAnswer } from './http-answer.js';
 import { buildMetrics } from './metrics.js';
@@ -15,6 +16,7 @@ import { promotionOf } from './promotion-document.js';
 import type { PromotionsDocument } from './promotion-document.js';
 import type { Proxy } from './proxy.js';
 import { readinessOf } from './readiness.js';
+import { listSessions, readSessionsWish } from './sessions.js';
 import { dcsOf, statusOf } from './status.js';
 
 /** Connections at one time; more are closed at once. */
@@ -71,6 +73,8 @@ export class AdminServer {
       ['/metrics', async () => ({ status: 200, type: this.#metrics.contentType, body: await this.#metrics.text() })],
       ['/api/v1/status', () => json(200, statusOf(proxy, this.#version, this.#startedAtMs))],
       ['/api/v1/promotions', () => json(200, promotionsOf(proxy))],
+      ['/api/v1/explain', (query) => answerExplain(query, proxy.explain, proxy.clock)],
+      ['/api/v1/sessions', (query) => this.#sessions(query)],
     ]);
     this.#server = createServer(
       {
@@ -191,6 +195,13 @@ export class AdminServer {
     });
   }
 
+  #sessions(query: URLSearchParams): Answer {
+    const { registry, clock } = this.#proxy;
+    const wish = readSessionsWish(query);
+    if (typeof wish === 'string') return json(400, { error: wish });
+    return json(200, listSessions(registry.all(), wish, registry.size, clock.nowMs()));
+  }
+
   #index(): Answer {
     const lines = [
       `switchyard ${this.#version}, cluster ${this.#proxy.config.cluster.scope}`,
@@ -200,6 +211,8 @@ export class AdminServer {
       '/readyz           200 while clients should be sent here; /readyz?listener=NAME for one listener',
       '/api/v1/status    nodes, listeners and sessions as JSON; "switchyard status" shows it as a table',
       '/api/v1/promotions   the last changes of the primary, phase by phase',
+      '/api/v1/sessions  who is there, on which nodes, and why; /api/v1/sessions?user=NAME&database=NAME&listener=NAME&node=NAME',
+      '/api/v1/explain   where a statement goes, and why; /api/v1/explain?database=NAME&sql=TEXT',
       'POST /api/v1/drain   empties a node that is about to be stopped; see "switchyard drain"',
     ];
     return { status: 200, type: TEXT_TYPE, body: `${lines.join('\n')}\n` };

@@ -26,13 +26,13 @@ export function addSessionMetrics(metrics: MetricsRegistry, proxy: Proxy): void 
   const census = censusOfScrape(proxy);
   metrics.gauges(
     'sessions',
-    'Sessions by listener, its route, the role of the node they are on (none: without a backend) and what they do.',
+    'Sessions by listener, its route, the role of the node they are on now (none: without a backend) and what they do.',
     ['listener', 'route', 'target', 'state'],
     () => sessionSeries(proxy, census()),
   );
   metrics.gauges(
     'sessions_waiting',
-    'Sessions whose next unit waits, by what for. hold: a node that can take it; backend: the pool; boundary: the units before it.',
+    'Sessions whose next unit waits, by what for. hold: a node that can take it; backend: the pool; boundary: the units before it; freshness: a standby that has what the session has seen.',
     ['wait'],
     () => tally('wait', Object.values(Wait), census().waits),
   );
@@ -91,11 +91,14 @@ function sessionSeries(proxy: Proxy, census: Census): Series[] {
   }));
   // Where sessions usually are is shown with 0 too.
   for (const { name, route } of proxy.listeners) {
-    for (const activity of Object.values(SessionActivity)) {
-      const isThere = census.groups.some(
-        (group) => group.listener === name && group.target === route && group.activity === activity,
-      );
-      if (!isThere) series.push({ labels: { listener: name, route, target: route, state: activity }, value: 0 });
+    for (const target of route === 'split' ? (['primary', 'standby'] as const) : [route]) {
+      for (const activity of Object.values(SessionActivity)) {
+        const isThere = census.groups.some(
+          (group) =>
+            group.listener === name && group.route === route && group.target === target && group.activity === activity,
+        );
+        if (!isThere) series.push({ labels: { listener: name, route, target, state: activity }, value: 0 });
+      }
     }
   }
   return series;

@@ -21,6 +21,9 @@ const BACKEND_CLOSE_REASONS = [
   'not_wanted',
   'role_change',
   'idle_timeout',
+  'standby_idle',
+  'refused',
+  'replay_failed',
   'ended_by_node',
   'reset_failed',
   'stale',
@@ -122,7 +125,7 @@ function addUnitMetrics(metrics: MetricsRegistry, { counters }: Proxy): void {
   );
   metrics.counter(
     'wrong_role_errors_total',
-    'Errors 25006 of a node in recovery that reached a client of the primary route. Stays at 0, or writes went to a standby.',
+    'Errors 25006 of a node in recovery that reached a client although the node was taken for the primary. Stays at 0, or writes went to a standby.',
     () => counters.wrongRoleErrors,
   );
 }
@@ -151,8 +154,11 @@ function addHoldMetrics(metrics: MetricsRegistry, { counters, clock, primaryHold
     'How long held units waited until a node took them: the pause that clients notice.',
     counters.holdDuration,
   );
-  metrics.gauges('held_sessions', 'Sessions whose unit is held now, by the route of their listener.', ['route'], () =>
-    perRoute((hold) => hold.length),
+  metrics.gauges(
+    'held_sessions',
+    'Sessions whose unit is held now, by what it waits for: the primary, or a standby.',
+    ['route'],
+    () => perRoute((hold) => hold.length),
   );
   metrics.gauges('hold_oldest_seconds', 'Age of the unit that is held longest; 0 when none is.', ['route'], () =>
     perRoute(({ oldestSinceMs }) => (oldestSinceMs === null ? 0 : (clock.nowMs() - oldestSinceMs) / 1000)),

@@ -1,8 +1,9 @@
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.js';
 import { packageVersion } from '../util/package-version.js';
 import { parseDuration } from '../util/units.js';
-import type { AdminOptions } from './options.js';
+import type { AdminOptions, CommandOptions } from './options.js';
 import { run } from './run.js';
 
 /** Exit code of a command line that cannot be understood (as of BSD's sysexits, EX_USAGE). */
@@ -20,6 +21,7 @@ Usage: switchyard COMMAND [options]
 Commands:
   run          Runs the proxy in the foreground.
   check        Tries everything that the configuration names, and says what is missing.
+  explain      Says where a statement goes on a split listener, and why.
   status       Shows the nodes, their lag and the sessions of a running proxy.
   drain        Tells running proxies that a node is about to be stopped, so that its sessions leave it.
   switchover   Hands the primary over to another node through Patroni, and shows it phase by phase.
@@ -28,7 +30,7 @@ Commands:
 
 Options:
   -c, --config FILE   The configuration (default: $SWITCHYARD_CONFIG or ${DEFAULT_CONFIG}).
-      --json          Machine-readable output (status, drain, switchover, forget-past).
+      --json          Machine-readable output (explain, status, drain, switchover, forget-past).
   -h, --help          This text.
   -V, --version       The version.
 
@@ -50,6 +52,13 @@ Options of switchover:
       --patroni-user NAME User of Patroni's REST API; its password is $SWITCHYARD_PATRONI_PASSWORD.
       --insecure          Believe any certificate of Patroni's REST API.
 
+Options of explain:
+      --database NAME     The database whose functions and views count; they are read through the monitor role.
+      --catalog FILE      What --save-catalog has saved, in place of --database; needs no cluster.
+      --save-catalog FILE Save what was read, as JSON; holds names only.
+  The statement comes as the last word, or on standard input for "-". Ends with 0 when it may go to a standby, with 1 when it goes to
+  the primary, with 65 when it is no SQL.
+
 Environment:
   SWITCHYARD_ADMIN    host:port of the admin server that is asked; wins over the configuration.
 
@@ -57,6 +66,7 @@ Examples:
   switchyard run --config config/example.yaml
   switchyard check --config config/example.yaml && switchyard run --config config/example.yaml
   switchyard status --config config/example.yaml --json
+  switchyard explain --config config/example.yaml --database shop "SELECT price(id) FROM items"
   switchyard drain --node node1 --wait --timeout 10s --admin 10.0.0.11:9432 --admin 10.0.0.12:9432
   switchyard switchover --to node2
 `;
@@ -69,6 +79,7 @@ const ADMIN_OPTIONS: readonly OptionName[] = ['json', 'admin', 'token-file'];
 const COMMANDS: ReadonlyMap<string, readonly OptionName[]> = new Map<string, readonly OptionName[]>([
   ['run', []],
   ['check', []],
+  ['explain', ['json', 'database', 'catalog', 'save-catalog']],
   ['status', ['json']],
   ['drain', [...ADMIN_OPTIONS, 'node', 'primary', 'wait', 'cancel', 'timeout']],
   ['switchover', [...ADMIN_OPTIONS, 'to', 'yes', 'no-drain', 'timeout', 'patroni-user', 'insecure']],
@@ -93,7 +104,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       return command === undefined && values.help !== true ? EXIT_USAGE : 0;
     }
     checkUsage(command, rest, values);
-    return await dispatch(command, values);
+    return await dispatch(command, rest[0] ?? null, values);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`switchyard: ${error.message}\nTry "switchyard --help".`);
@@ -104,7 +115,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 function checkUsage(command: string, rest: readonly string[], values: Values): void {
   const known = COMMANDS.get(command);
   if (known === undefined) throw new UsageError(`unknown command "${command}"`);
-  if (rest.length > 0) throw new UsageError(`unexpected "${rest[0] ?? ''}"`);
+  const extra = rest[command === 'explain' ? 1 : 0];
+  if (extra !== undefined) throw new UsageError(`unexpected "${extra}"`);
   for (const name of Object.keys(values)) {
     if (name !== 'config' && !known.some((option) => option === name)) {
       throw new UsageError(`"${command}" has no option --${name}`);
@@ -112,7 +124,7 @@ function checkUsage(command: string, rest: readonly string[], values: Values): v
   }
 }
 
-async function dispatch(command: string, values: Values): Promise<number> {
+async function dispatch(command: string, word: string | null, values: Values): Promise<number> {
   const options: AdminOptions = {
     configPath: values.config ?? process.env['SWITCHYARD_CONFIG'] ?? DEFAULT_CONFIG,
     json: values.json === true,
@@ -124,6 +136,8 @@ async function dispatch(command: string, values: Values): Promise<number> {
       return run(options);
     case 'check':
       return (await import('./check.js')).check(options);
+    case 'explain':
+      return explain(word, options, values);
     case 'status':
       return (await import('./status.js')).status(options);
     case 'drain':
@@ -155,6 +169,23 @@ async function dispatch(command: string, values: Values): Promise<number> {
   }
 }
 
+async function explain(word: string | null, options: CommandOptions, values: Values): Promise<number> {
+  const { catalog: catalogFile = null, database = null, 'save-catalog': saveFile = null } = values;
+  if (word === null && saveFile === null)
+    throw new UsageError('"explain" needs a statement, or "-" for standard input');
+  if ((catalogFile === null) === (database === null)) {
+    throw new UsageError('"explain" needs either --database or --catalog');
+  }
+  return (await import('./explain.js')).explain({
+    ...options,
+    sql: word === '-' ? await text(process.stdin) : word,
+    catalogFile,
+    database,
+    saveFile,
+    namesConfig: values.config !== undefined,
+  });
+}
+
 function readTimeout(text: string): number {
   const result = parseDuration(text);
   if (!result.ok) throw new UsageError(`--timeout: ${result.problem}`);
@@ -184,6 +215,9 @@ function parse(argv: readonly string[]) {
         'no-drain': { type: 'boolean' },
         'patroni-user': { type: 'string' },
         insecure: { type: 'boolean' },
+        database: { type: 'string' },
+        catalog: { type: 'string' },
+        'save-catalog': { type: 'string' },
       },
     });
   } catch (error) {

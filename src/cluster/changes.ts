@@ -1,4 +1,7 @@
+import { DcsState } from '../dcs/claims.js';
+import type { Logger } from '../log.js';
 import type { NodeName } from '../util/brand.js';
+import { NodeHealth } from './view.js';
 import type { ClusterView, NodeView } from './view.js';
 
 /** What kind of thing changed from one view to the next. */
@@ -107,6 +110,18 @@ export function changesBetween(before: ClusterView, after: ClusterView): readonl
   return changes;
 }
 
+/** One line for each change: a warning for a loss. */
+export function logChanges(logger: Logger, before: ClusterView, after: ClusterView): void {
+  for (const { kind, node, from, to, reason } of changesBetween(before, after)) {
+    const isLoss =
+      (kind === ClusterChangeKind.Primary && to === null) ||
+      (kind === ClusterChangeKind.NodeHealth && to === NodeHealth.Unreachable) ||
+      (kind === ClusterChangeKind.Dcs && to === DcsState.Stale);
+    const fields = { epoch: after.epoch, change: kind, node, from, to, reason };
+    logger[isLoss ? 'warn' : 'info'](fields, 'the picture of the cluster changed');
+  }
+}
+
 function isSameSwitchover(a: ClusterView, b: ClusterView): boolean {
   return a.switchoverDue === b.switchoverDue && a.switchover?.revision === b.switchover?.revision;
 }
@@ -118,6 +133,7 @@ function isSameNode(a: NodeView, b: NodeView | undefined): boolean {
     a.port === b.port &&
     a.role === b.role &&
     a.health === b.health &&
+    a.healthySinceMs === b.healthySinceMs &&
     a.reason === b.reason &&
     a.timeline === b.timeline &&
     a.systemIdentifier === b.systemIdentifier &&

@@ -1,4 +1,4 @@
-import type { MemberClaim } from '../dcs/claims.js';
+import type { Lsn, MemberClaim } from '../dcs/claims.js';
 import type { ProbeFailure } from '../replication/probe-failure.js';
 import type { ConnectResult, ProbeResult, ProbeSample } from '../replication/probe.js';
 import type { Lag, Ticks } from '../replication/ticks.js';
@@ -41,6 +41,8 @@ export class NodeFacts {
   #failuresInRow: number;
   #health: HealthState;
   #lag: Lag;
+  /** The answer of `caughtUpTick` to the newest sample, as long as no tick is recorded. It is asked for every unit of a session. */
+  #caughtUp: { readonly lastRecorded: number; readonly tick: number | null } | null;
   #caughtUpAtMs: number | null;
   #connectFailuresInRow: number;
   #connectTrouble: string | null;
@@ -57,6 +59,7 @@ export class NodeFacts {
     this.#failuresInRow = 0;
     this.#health = initialHealth(nowMs);
     this.#lag = NO_LAG;
+    this.#caughtUp = null;
     this.#caughtUpAtMs = null;
     this.#connectFailuresInRow = 0;
     this.#connectTrouble = null;
@@ -94,6 +97,7 @@ export class NodeFacts {
     }
     this.#failure = result;
     this.#failuresInRow += 1;
+    this.#caughtUp = null;
     this.#health = healthAfterFailure(this.#health, result, nowMs, options);
   }
 
@@ -167,13 +171,28 @@ export class NodeFacts {
     return proof.status === 'primary' ? NodeRole.Primary : NodeRole.Standby;
   }
 
-  /** Number of the newest tick whose position the node has replayed for sure; null: of none in the ring. */
+  /** Number of the newest tick of which the node has replayed everything for sure; null: of none that is kept. */
   caughtUpTick(ticks: Ticks): number | null {
+    const known = this.#caughtUp;
+    if (known !== null && known.lastRecorded === ticks.lastRecorded) {
+      return known.tick;
+    }
+    const replayLsn = this.replayed(ticks);
+    const tick = replayLsn === null ? null : ticks.caughtUpTick(replayLsn);
+    this.#caughtUp = { lastRecorded: ticks.lastRecorded, tick };
+    return tick;
+  }
+
+  /**
+   * What the node has replayed for sure, as a position that the ticks can be compared with; null: not known. A node that could not be
+   * asked may have been started again, and show less than before until it has caught up.
+   */
+  replayed(ticks: Ticks): Lsn | null {
     const sample = this.#sample;
-    if (sample === null || sample.replayLsn === null || sample.timeline !== ticks.source?.timeline) {
+    if (sample === null || this.#failure !== null || ticks.source === null) {
       return null;
     }
-    return ticks.caughtUpTo(sample.replayLsn)?.number ?? null;
+    return sample.timeline === ticks.source.timeline ? sample.replayLsn : null;
   }
 
   #applySample(answer: ProbeSample, ticks: Ticks, nowMs: number, options: HealthOptions): void {
@@ -186,6 +205,7 @@ export class NodeFacts {
     }
     const wasDemoted = previous !== null && !previous.inRecovery && sample.inRecovery;
     this.#sample = sample;
+    this.#caughtUp = null;
     if (sample.inRecovery) {
       this.#freeConnections = null;
     } else {

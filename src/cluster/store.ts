@@ -1,19 +1,20 @@
 import { DcsState } from '../dcs/claims.js';
-import type { Claims } from '../dcs/claims.js';
+import type { Claims, Lsn } from '../dcs/claims.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { ConnectResult, ProbeResult, ProbeTarget } from '../replication/probe.js';
+import type { NodeIdentity } from '../replication/probe-sql.js';
+import type { ConnectResult, ProbeResult, ProbeSample, ProbeTarget } from '../replication/probe.js';
 import type { Ticks } from '../replication/ticks.js';
 import type { NodeName } from '../util/brand.js';
 import type { Clock } from '../util/clock.js';
-import { ClusterChangeKind, changesBetween, hasNewFigures, isSameButFigures } from './changes.js';
+import { hasNewFigures, isSameButFigures, logChanges } from './changes.js';
 import type { HealthOptions } from './health.js';
-import { NodeFacts } from './node-facts.js';
 import { Past } from './past.js';
 import { choosePrimary } from './policy.js';
 import type { NodeProof, PrimaryChoice } from './policy.js';
+import { Progress } from './progress.js';
+import { Roster } from './roster.js';
 import { buildView } from './view-builder.js';
-import { NodeHealth } from './view.js';
 import type { ClusterView } from './view.js';
 
 /** Called with every new view, after it has become the store's; `previous` is the one before. */
@@ -41,8 +42,6 @@ export interface StoreOptions {
 
 /** A view is published at most this often when nothing but figures moved. */
 export const FIGURES_INTERVAL_MS = 1000;
-/** How long a node that nobody claims any more is kept while it answers: Patroni may just be restarted. In maintenance mode: for ever. */
-export const DEPARTED_KEEP_MS = 60_000;
 
 /**
  * Merges claims and facts into the next view, and publishes it. Does no I/O of its own: claims, samples and the passing of time are
@@ -53,7 +52,8 @@ export class ClusterStore {
   readonly #logger: Logger;
   readonly #ticks: Ticks;
   readonly #listeners: Set<ViewListener>;
-  readonly #nodes: Map<NodeName, NodeFacts>;
+  readonly #progress: Progress;
+  readonly #roster: Roster;
   readonly #past: Past;
   #health: HealthOptions;
   #weights: ReadonlyMap<NodeName, number>;
@@ -73,7 +73,10 @@ export class ClusterStore {
     this.#logger = options.logger;
     this.#ticks = options.ticks;
     this.#listeners = new Set();
-    this.#nodes = new Map();
+    this.#progress = new Progress((error) => {
+      this.#logger.error({ epoch: this.#view.epoch, reason: messageOf(error) }, 'a listener failed on a new sample');
+    });
+    this.#roster = new Roster();
     this.#past = new Past();
     this.#health = options.health;
     this.#weights = options.weights;
@@ -117,12 +120,12 @@ export class ClusterStore {
 
   /** The nodes to be probed. */
   targets(): ReadonlyMap<NodeName, ProbeTarget> {
-    return new Map([...this.#nodes.values()].map(({ name, host, port }) => [name, { host, port }]));
+    return this.#roster.targets();
   }
 
   figures(): ReadonlyMap<NodeName, NodeFigures> {
     const figures = new Map<NodeName, NodeFigures>();
-    for (const facts of this.#nodes.values()) {
+    for (const facts of this.#roster.all) {
       const { lag, sample } = facts;
       figures.set(facts.name, {
         lagBytes: lag.bytes,
@@ -135,9 +138,27 @@ export class ClusterStore {
     return figures;
   }
 
-  /** Number of the newest tick that a standby is caught up to: what a fence is compared with. Null: none, or no such node. */
+  /**
+   * Number of the newest tick that a standby is caught up to, by its newest sample: what a fence is compared with. Lower than before when
+   * the standby was started again and has not come as far yet. Null: none, not known since the node failed to answer, or no such node.
+   */
   caughtUpTick(name: NodeName): number | null {
-    return this.#nodes.get(name)?.caughtUpTick(this.#ticks) ?? null;
+    return this.#roster.byName.get(name)?.caughtUpTick(this.#ticks) ?? null;
+  }
+
+  /** What a standby had replayed, by its newest sample; null where the ticks cannot be compared with it. */
+  replayed(name: NodeName): Lsn | null {
+    return this.#roster.byName.get(name)?.replayed(this.#ticks) ?? null;
+  }
+
+  /** Whom the newest sample is from: the same object as long as it comes over one connection. Null before the first. */
+  identityOf(name: NodeName): NodeIdentity | null {
+    return this.#roster.byName.get(name)?.sample?.identity ?? null;
+  }
+
+  /** Calls `listener` after each sample that a node gave, until the returned function is called: a standby may have caught up. */
+  onProgress(listener: () => void): () => void {
+    return this.#progress.subscribe(listener);
   }
 
   applyClaims(claims: Claims): void {
@@ -148,31 +169,36 @@ export class ClusterStore {
 
   /** `tick`: the number under which the sample was sent to the source of ticks; null for every other sample. */
   applySample(name: NodeName, result: ProbeResult, tick: number | null): void {
-    const facts = this.#nodes.get(name);
+    const facts = this.#roster.byName.get(name);
     if (facts === undefined) {
       return;
     }
-    this.#recordTick(name, result, tick);
+    if (result.ok && tick !== null && name === this.tickSource) {
+      this.#recordTick(name, result, tick);
+    }
     facts.applyResult(result, this.#ticks, this.#clock.nowMs(), this.#health);
     if (result.ok && facts.sample !== null) {
       this.#past.note(name, facts.sample);
     }
     this.#refresh();
+    if (result.ok) {
+      this.#progress.tell();
+    }
   }
 
   applyConnect(name: NodeName, result: ConnectResult): void {
-    this.#nodes.get(name)?.applyConnect(result);
+    this.#roster.byName.get(name)?.applyConnect(result);
     this.#refresh();
   }
 
   /** Lets time pass: samples grow old, a scheduled switchover falls due, departed nodes go. To be called once in every round. */
   sweep(): void {
     const nowMs = this.#clock.nowMs();
-    for (const facts of this.#nodes.values()) {
+    for (const facts of this.#roster.all) {
       facts.applyTime(nowMs, this.#health);
     }
-    this.#forgetDeparted(nowMs);
-    this.#past.prune(this.#nodes);
+    this.#roster.forgetDeparted(this.#claims, this.#lastPrimary, nowMs);
+    this.#past.prune(this.#roster.byName);
     this.#refresh();
   }
 
@@ -202,7 +228,7 @@ export class ClusterStore {
   }
 
   #takeClaims(): void {
-    const { members, provider, systemIdentifier, leader, confirmedAtMs } = this.#claims;
+    const { systemIdentifier, leader, confirmedAtMs } = this.#claims;
     const nowMs = this.#clock.nowMs();
     if (leader !== null) {
       this.#past.decided(confirmedAtMs);
@@ -217,58 +243,32 @@ export class ClusterStore {
       this.#claimedIdentifier = systemIdentifier;
       this.#fixedIdentifier = systemIdentifier;
     }
-    for (const claim of members.values()) {
-      const facts = this.#nodes.get(claim.name);
-      if (facts === undefined || facts.host !== claim.host || facts.port !== claim.port) {
-        this.#nodes.set(claim.name, new NodeFacts(claim, nowMs));
-      } else {
-        facts.claim = claim;
-        facts.departedAtMs = null;
-      }
+    for (const name of this.#roster.take(this.#claims, nowMs)) {
+      this.#past.strike(name);
     }
-    for (const facts of this.#nodes.values()) {
-      if (!members.has(facts.name)) {
-        if (provider === 'nodes') {
-          this.#nodes.delete(facts.name);
-          this.#past.strike(facts.name);
-        } else {
-          facts.departedAtMs ??= nowMs;
-        }
-      }
-    }
-    this.#forgetDeparted(nowMs);
+    this.#roster.forgetDeparted(this.#claims, this.#lastPrimary, nowMs);
   }
 
-  /** A node without a member key stays while it may only be Patroni that is away: while it answers, for a while or in maintenance mode. */
-  #forgetDeparted(nowMs: number): void {
-    const { settings, state } = this.#claims;
-    if (state !== DcsState.Live) {
-      return;
-    }
-    for (const facts of this.#nodes.values()) {
-      if (facts.departedAtMs === null) {
-        continue;
-      }
-      const isOver = !settings.paused && nowMs - facts.departedAtMs > DEPARTED_KEEP_MS;
-      const isGone = facts.health.health === NodeHealth.Unreachable && facts.name !== this.#lastPrimary;
-      if (isOver || isGone) {
-        this.#nodes.delete(facts.name);
-      }
-    }
-  }
-
-  #recordTick(name: NodeName, result: ProbeResult, tick: number | null): void {
-    if (tick === null || !result.ok || name !== this.tickSource || result.timeline === null) {
-      return;
-    }
+  #recordTick(name: NodeName, sample: ProbeSample, number: number): void {
+    const { timeline, sentAtMs, identity, replayLsn, receiveLsn } = sample;
     const identifier = this.#identifier();
-    if (identifier !== null && result.identity.systemIdentifier !== identifier) {
+    if (timeline === null || (identifier !== null && identity.systemIdentifier !== identifier)) {
       return;
     }
-    // A standby leader's "primary" is elsewhere: what it has received is the newest position that this cluster knows of.
-    const lsn = this.#view.standbyCluster ? (result.receiveLsn ?? result.replayLsn) : result.flushedLsn;
+    const source = { node: name, timeline };
+    if (!this.#view.standbyCluster) {
+      const { flushedLsn: lsn, insertedLsn: fenceLsn, isFlushCut: mayBeCut } = sample;
+      if (lsn !== null) {
+        this.#ticks.record({ number, source, sentAtMs, lsn, mayBeCut, fenceLsn });
+      }
+      return;
+    }
+    // A standby leader's "primary" is elsewhere: what it has received is the newest position that this cluster knows of. Right after a
+    // start it has replayed more than it has received since, and its standbys may have all of that.
+    const lsn = receiveLsn ?? replayLsn;
     if (lsn !== null) {
-      this.#ticks.record(tick, { node: name, timeline: result.timeline }, result.sentAtMs, lsn);
+      const fenceLsn = replayLsn !== null && replayLsn > lsn ? replayLsn : lsn;
+      this.#ticks.record({ number, source, sentAtMs, lsn, mayBeCut: false, fenceLsn });
     }
   }
 
@@ -280,7 +280,7 @@ export class ClusterStore {
     const nowMs = this.#clock.nowMs();
     const claims = this.#claims;
     const proofs = new Map<NodeName, NodeProof>();
-    for (const facts of this.#nodes.values()) {
+    for (const facts of this.#roster.all) {
       proofs.set(facts.name, facts.proof(nowMs, this.#health.sampleMaxAgeMs));
     }
     const identifier = this.#identifier();
@@ -299,7 +299,7 @@ export class ClusterStore {
     });
     this.#isContested = choice.primary === null && choice.isContested;
     if (choice.primary !== null) {
-      const sample = this.#nodes.get(choice.primary)?.sample;
+      const sample = this.#roster.byName.get(choice.primary)?.sample;
       this.#lastPrimary = choice.primary;
       this.#past.proved(sample?.timeline ?? 0);
       this.#fixedIdentifier ??= sample?.identity.systemIdentifier ?? null;
@@ -329,7 +329,7 @@ export class ClusterStore {
     return buildView({
       epoch,
       claims: this.#claims,
-      nodes: [...this.#nodes.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+      nodes: this.#roster.sorted(),
       primary: choice.primary,
       noPrimaryReason: choice.reason,
       systemIdentifier: identifier,
@@ -353,7 +353,7 @@ export class ClusterStore {
         const previous = this.#view;
         this.#view = next;
         this.#publishedAtMs = this.#clock.nowMs();
-        this.#log(previous, next);
+        logChanges(this.#logger, previous, next);
         for (const listener of this.#listeners) {
           this.#tell(listener, next, previous);
         }
@@ -377,17 +377,6 @@ export class ClusterStore {
       listener(view, previous);
     } catch (error) {
       this.#logger.error({ epoch: view.epoch, reason: messageOf(error) }, 'a listener failed on a new view');
-    }
-  }
-
-  #log(before: ClusterView, after: ClusterView): void {
-    for (const { kind, node, from, to, reason } of changesBetween(before, after)) {
-      const fields = { epoch: after.epoch, change: kind, node, from, to, reason };
-      const isLoss =
-        (kind === ClusterChangeKind.Primary && to === null) ||
-        (kind === ClusterChangeKind.NodeHealth && to === NodeHealth.Unreachable) ||
-        (kind === ClusterChangeKind.Dcs && to === DcsState.Stale);
-      this.#logger[isLoss ? 'warn' : 'info'](fields, 'the picture of the cluster changed');
     }
   }
 }

@@ -67,6 +67,7 @@ function nodeView(input: ViewInput, facts: NodeFacts): NodeView {
     port: facts.port,
     role,
     health,
+    healthySinceMs: health === NodeHealth.Healthy ? facts.health.sinceMs : null,
     reason: stranger ?? facts.health.reason ?? reasonBeside(input, facts, role),
     timeline: sample?.timeline ?? null,
     systemIdentifier: sample?.identity.systemIdentifier ?? null,

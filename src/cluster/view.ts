@@ -25,6 +25,8 @@ export interface NodeView {
   readonly port: number;
   readonly role: NodeRole;
   readonly health: NodeHealth;
+  /** Monotonic time since which the node is healthy without a break; null while it is not. */
+  readonly healthySinceMs: number | null;
   /** Why the node is not healthy (or not usable), in one sentence; null when nothing is wrong. */
   readonly reason: string | null;
   readonly timeline: number | null;

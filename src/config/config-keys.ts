@@ -55,6 +55,15 @@ export const CONFIG_KEYS: readonly ConfigKey<Config>[] = [
   live(plain('routing.require_streaming', (c) => c.routing.requireStreaming)),
   live(duration('routing.warm_up', (c) => c.routing.warmUpMs)),
   live(plain('routing.rebalance', (c) => c.routing.rebalance)),
+  live(plain('routing.zone', (c) => c.routing.zone)),
+  live(duration('routing.slow_start', (c) => c.routing.slowStartMs)),
+  live(plain('routing.stickiness', (c) => c.routing.stickiness)),
+  live(plain('routing.consistency', (c) => c.routing.consistency)),
+  live(duration('routing.fence_wait', (c) => c.routing.fenceWaitMs)),
+  live(key('routing.read_functions', (c) => c.routing.readFunctions, showNames)),
+  live(key('routing.write_functions', (c) => c.routing.writeFunctions, showNames)),
+  live(duration('routing.catalog_refresh', (c) => c.routing.catalogRefreshMs)),
+  live(duration('routing.standby_idle', (c) => c.routing.standbyIdleMs)),
   live(plain('pool.mode', (c) => c.pool.mode)),
   live(plain('pool.size', (c) => c.pool.size)),
   live(plain('pool.max_backends_per_node', (c) => c.pool.maxBackendsPerNode)),
@@ -112,6 +121,7 @@ export const LISTENER_KEYS: readonly ConfigKey<ListenerConfig>[] = [
   live(plain('fallback', (listener) => listener.fallback)),
   live(plain('prefer', (listener) => listener.prefer)),
   live(key('tags', (listener) => listener.tags, showTags)),
+  live(plain('consistency', (listener) => listener.consistency)),
   restart(plain('backlog', (listener) => listener.backlog)),
 ];
 
@@ -178,6 +188,10 @@ function showNode(node: NodeConfig): string {
 
 function showTags(tags: ReadonlyMap<string, string>): string {
   return [...tags].map(([name, value]) => `${name}=${value}`).join(', ') || NONE;
+}
+
+function showNames(names: readonly string[]): string {
+  return names.join(', ') || NONE;
 }
 
 function showRule(rule: AuthRuleConfig): string {

@@ -162,6 +162,11 @@ export function tags() {
   });
 }
 
+/** The name of a function as SQL writes it, `name` or `schema.name`; the value is written the same way, with quotes where it needs them. */
+export function functionName() {
+  return customField(readFunctionName, { type: 'string', minLength: 1, 'x-type': 'name' });
+}
+
 /** The non-empty texts of a text or a list; null when it is something else, or empty. */
 export function textList(input: unknown): readonly string[] | null {
   const list: readonly unknown[] = Array.isArray(input) ? input : [input];
@@ -213,6 +218,39 @@ function readDialAddresses(input: unknown, defaultPort: number): Reading<readonl
     addresses.push(result.value);
   }
   return { ok: true, value: addresses };
+}
+
+/** One part of a name: an identifier of PostgreSQL, bare or in quotes (documentation, "Identifiers and Key Words"). */
+const NAME_PART = /^(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|"(?:[^"]|"")+")(?:\.(?=.)|$)/;
+/** What means the same with quotes and without. */
+const NEEDS_NO_QUOTES = /^"[a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*"$/;
+
+function readFunctionName(input: unknown): Reading<string> {
+  const written = typeof input === 'string' ? input.trim() : '';
+  if (written === '') {
+    return wrong('must be the name of a function');
+  }
+  if (written.endsWith(')')) {
+    return wrong(`"${written}": write the name without its arguments; it stands for every function of that name`);
+  }
+  const parts: string[] = [];
+  for (let rest = written; rest !== ''; ) {
+    const [part] = NAME_PART.exec(rest) ?? [];
+    if (part === undefined || parts.length === 2) {
+      return wrong(`"${written}" is not the name of a function: write name or schema.name`);
+    }
+    parts.push(plainPart(part.replace(/\.$/, '')));
+    rest = rest.slice(part.length);
+  }
+  return { ok: true, value: parts.join('.') };
+}
+
+/** One way to write each name, so that two that are the same are seen to be. */
+function plainPart(part: string): string {
+  if (!part.startsWith('"')) {
+    return part.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  }
+  return NEEDS_NO_QUOTES.test(part) ? part.slice(1, -1) : part;
 }
 
 function readTags(input: unknown): Reading<ReadonlyMap<string, string>> {

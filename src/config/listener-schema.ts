@@ -1,19 +1,26 @@
 import { z } from 'zod';
 import { addressesCollide, formatAddress } from './address.js';
 import { count, listenAddress, tags, text } from './fields.js';
+import { CONSISTENCIES } from './routing-schema.js';
 
 const LISTENERS_MAX = 100;
 
 /** What a listener serves. */
-const ROUTES = ['primary', 'standby'] as const;
+const ROUTES = ['primary', 'standby', 'split'] as const;
 
-/** What a session of a standby listener gets while no standby may take it. */
+/** What a session of a standby or split listener gets while no standby may take it, or its reads. */
 const FALLBACKS = ['primary', 'wait', 'error'] as const;
 
-/** Which standbys a standby listener takes. */
+/** Which standbys a standby or split listener takes. */
 const STANDBY_KINDS = ['any', 'sync', 'async'] as const;
 
-const STANDBY_ONLY = ['fallback', 'prefer', 'tags'] as const;
+/** Keys that mean something on some routes only. */
+const ONLY_FOR = [
+  ['fallback', ['standby', 'split']],
+  ['prefer', ['standby', 'split']],
+  ['tags', ['standby', 'split']],
+  ['consistency', ['split']],
+] as const;
 
 const listenerSchema = z
   .strictObject({
@@ -22,36 +29,35 @@ const listenerSchema = z
       description:
         'Where it listens: "127.0.0.1:5000", "[::1]:5000", or "*:5000" for every interface; port 0 takes any free one.',
     }),
-    route: z
-      .enum(ROUTES, {
-        error: (issue) => (issue.input === 'split' ? 'route split is not available in this version' : undefined),
-      })
-      .meta({
-        description:
-          'primary: every session lives on the primary. standby: sessions live on standbys that are fresh enough.',
-      }),
+    route: z.enum(ROUTES).meta({
+      description:
+        'primary: every session lives on the primary. standby: sessions live on standbys that are fresh enough. split: writes go to the primary, proven reads to standbys.',
+    }),
     fallback: z.enum(FALLBACKS).optional().meta({
       default: 'primary',
       description:
-        'Standby listeners only. While no standby may take a session: primary serves it there, wait holds it, error refuses it.',
+        'Standby and split listeners. While no standby may take a session, or a read of a split one: primary serves it there, wait holds it, error refuses it.',
     }),
     prefer: z.enum(STANDBY_KINDS).optional().meta({
       default: 'any',
-      description: 'Standby listeners only. Which standbys are taken: any, synchronous or asynchronous ones.',
+      description: 'Standby and split listeners. Which standbys are taken: any, synchronous or asynchronous ones.',
     }),
-    tags: tags()
-      .optional()
-      .meta({ default: {}, description: 'Standby listeners only. Only standbys with all of these tags are taken.' }),
+    tags: tags().optional().meta({
+      default: {},
+      description: 'Standby and split listeners. Only standbys with all of these tags are taken.',
+    }),
+    consistency: z.enum(CONSISTENCIES).optional().meta({
+      description: 'Split listeners only. What reads on standbys never miss; routing.consistency when left out.',
+    }),
     backlog: count(1, 65_535)
       .prefault(1024)
       .meta({ description: 'Connections that the kernel may keep waiting to be accepted.' }),
   })
   .transform((listener, context) => {
-    if (listener.route !== 'standby') {
-      for (const key of STANDBY_ONLY) {
-        if (listener[key] !== undefined) {
-          context.addIssue({ code: 'custom', path: [key], message: 'is only for listeners with route: standby' });
-        }
+    for (const [key, routes] of ONLY_FOR) {
+      if (listener[key] !== undefined && !routes.some((route) => route === listener.route)) {
+        const message = `is only for listeners with route: ${routes.join(' or ')}`;
+        context.addIssue({ code: 'custom', path: [key], message });
       }
     }
     return {
@@ -64,6 +70,8 @@ const listenerSchema = z
       prefer: listener.prefer ?? 'any',
       /** Tags that a standby must have; empty on a primary listener. */
       tags: listener.tags ?? new Map<string, string>(),
+      /** Of a split listener; null: as `routing.consistency`. */
+      consistency: listener.consistency ?? null,
       backlog: listener.backlog,
     };
   });

@@ -17,6 +17,7 @@ export function findOddities(config: Config, tree: YamlTree): readonly Oddity[] 
   return [
     ...clusterOddities(config.cluster, tree),
     ...listenerOddities(config.listeners),
+    ...splitOddities(config.listeners, tree),
     ...freshnessOddities(config),
     ...poolOddities(config.pool),
     ...authOddities(config.auth, config.listeners),
@@ -41,6 +42,28 @@ function* listenerOddities(listeners: readonly ListenerConfig[]): Generator<Oddi
   for (const [index, listener] of listeners.entries()) {
     if (listener.address.port === 0) {
       yield { path: ['listeners', index, 'address'], message: 'port 0 is another free port after every start' };
+    }
+  }
+}
+
+/** Keys of `routing` that say something to split listeners alone. */
+const SPLIT_KEYS = [
+  'stickiness',
+  'consistency',
+  'fence_wait',
+  'read_functions',
+  'write_functions',
+  'catalog_refresh',
+  'standby_idle',
+] as const;
+
+function* splitOddities(listeners: readonly ListenerConfig[], tree: YamlTree): Generator<Oddity> {
+  if (listeners.some((listener) => listener.route === 'split')) {
+    return;
+  }
+  for (const key of SPLIT_KEYS) {
+    if (tree.has(['routing', key])) {
+      yield { path: ['routing', key], message: 'means nothing without a listener with route: split' };
     }
   }
 }

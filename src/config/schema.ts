@@ -6,6 +6,7 @@ import { clusterSchema } from './cluster-schema.js';
 import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
 import { listenersSchema } from './listener-schema.js';
 import type { Reading } from './reading.js';
+import { routingSchema } from './routing-schema.js';
 
 /** What the schema asks of the file system. */
 export interface ConfigFiles {
@@ -14,59 +15,6 @@ export interface ConfigFiles {
   /** Turns the path of a file that is read later into an absolute one, or says why it cannot be read. */
   readonly checkFile: (path: string) => Reading<string>;
 }
-
-const routingSchema = z
-  .strictObject({
-    max_lag: duration({ min: '1ms', max: '1d' })
-      .prefault('10s')
-      .meta({ description: 'A standby that is further behind in time gets no new work.' }),
-    max_lag_bytes: size({ min: '1B', max: '1024TB' })
-      .prefault('16MB')
-      .meta({ description: 'A standby that has more WAL left to replay gets no new work.' }),
-    recover_lag: duration({ max: '1d' }).optional().meta({
-      description: 'A lagging standby comes back when it is at most so far behind; half of max_lag when left out.',
-    }),
-    recover_lag_bytes: size({ max: '1024TB' })
-      .optional()
-      .meta({ description: 'The same in bytes of WAL; half of max_lag_bytes when left out.' }),
-    lag_samples: count(1, 100)
-      .prefault(3)
-      .meta({ description: 'Samples in a row that must agree before the health of a node changes.' }),
-    min_dwell: duration({ max: '1h' })
-      .prefault('2s')
-      .meta({ description: 'Least time that a node stays lagging or unreachable before it is healthy again.' }),
-    require_streaming: flag()
-      .prefault(true)
-      .meta({ description: 'A standby that receives no WAL stream (archive recovery only) gets no new work.' }),
-    warm_up: duration({ max: '1h' })
-      .prefault('1s')
-      .meta({ description: 'How long a standby must have been healthy after its start before it gets work.' }),
-    rebalance: z.enum(['off', 'stale']).prefault('stale').meta({
-      description:
-        'stale: sessions leave a standby that grew stale at their next boundary, and come home from the fallback primary. off: they stay.',
-    }),
-  })
-  .transform((routing, context) => {
-    for (const [low, high] of [
-      ['recover_lag', 'max_lag'],
-      ['recover_lag_bytes', 'max_lag_bytes'],
-    ] as const) {
-      if ((routing[low] ?? 0) > routing[high]) {
-        context.addIssue({ code: 'custom', path: [low], message: `must not be above ${high}` });
-      }
-    }
-    return {
-      maxLagMs: routing.max_lag,
-      maxLagBytes: routing.max_lag_bytes,
-      recoverLagMs: routing.recover_lag ?? Math.floor(routing.max_lag / 2),
-      recoverLagBytes: routing.recover_lag_bytes ?? Math.floor(routing.max_lag_bytes / 2),
-      lagSamples: routing.lag_samples,
-      minDwellMs: routing.min_dwell,
-      requireStreaming: routing.require_streaming,
-      warmUpMs: routing.warm_up,
-      rebalance: routing.rebalance,
-    };
-  });
 
 const poolSchema = z
   .strictObject({
@@ -233,7 +181,9 @@ export function configSchema(files: ConfigFiles) {
         oneOf: [{ required: ['etcd3'] }, { required: ['nodes'] }],
       }),
       listeners: listenersSchema.meta({ description: 'Where clients come in; at least one.' }),
-      routing: routingSchema.prefault({}).meta({ description: 'When a standby is fresh enough.' }),
+      routing: routingSchema
+        .prefault({})
+        .meta({ description: 'When a standby is fresh enough, and which reads go to which one.' }),
       pool: poolSchema.prefault({}).meta({ description: 'Connections of ours to PostgreSQL.' }),
       promotion: promotionSchema.prefault({}).meta({ description: 'How a change of the primary is bridged.' }),
       auth: authSchema(files.readSecret, files.checkFile).prefault({}).meta({ description: 'How clients log in.' }),

@@ -161,7 +161,7 @@ export class Conductor implements PrimaryGate {
         primaryHold.shut();
         registry.reconsider();
         // While the node still answers: what it says may free them, so that they can move.
-        for (const session of registry.all()) if (session.node === before.primary) session.inspect();
+        for (const session of registry.all()) if (before.primary !== null) session.inspect(before.primary);
         // After a complete stop, those whose unit may start again are let go; the others come back.
         if (this.admits === Admits.Repeatable && admitsOf(before) === Admits.None) primaryHold.open();
         logger.info(

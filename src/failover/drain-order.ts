@@ -111,7 +111,7 @@ export class DrainOrder {
     const reasons: Partial<Record<LeftReason, number>> = {};
     let sessions = 0;
     for (const session of this.isEmptying ? this.#attached(registry) : this.#stillUnderWay()) {
-      const reason: LeftReason = session.pinReason ?? (session.isAtBoundary ? 'idle' : 'unit');
+      const reason: LeftReason = session.pinReason ?? (session.isBusyOn(this.node) ? 'unit' : 'idle');
       reasons[reason] = (reasons[reason] ?? 0) + 1;
       sessions += 1;
     }
@@ -124,7 +124,7 @@ export class DrainOrder {
     if (this.isEmptying) return registry.load(this.node) === 0;
     for (const session of this.#underWay) {
       // Whoever was between two transactions once can only have begun what may be sent again.
-      if (session.isClosed || session.node !== this.node || session.isAtBoundary) this.#underWay.delete(session);
+      if (!session.isBusyOn(this.node)) this.#underWay.delete(session);
     }
     return this.#underWay.size === 0;
   }
@@ -132,14 +132,14 @@ export class DrainOrder {
   #areAllStuck(registry: SessionRegistry): boolean {
     let attached = 0;
     for (const session of this.#attached(registry)) {
-      if (!session.isAtBoundary || session.pinReason === null) return false;
+      if (session.isBusyOn(this.node) || session.pinReason === null) return false;
       attached += 1;
     }
     return attached > 0 && attached === registry.load(this.node);
   }
 
   *#attached(registry: SessionRegistry): Generator<Session> {
-    for (const session of registry.all()) if (session.node === this.node) yield session;
+    for (const session of registry.all()) if (session.nodes.includes(this.node)) yield session;
   }
 
   #stillUnderWay(): Iterable<Session> {
@@ -148,6 +148,6 @@ export class DrainOrder {
 
   #noteUnderWay(registry: SessionRegistry): void {
     this.#underWay.clear();
-    for (const session of this.#attached(registry)) if (!session.isAtBoundary) this.#underWay.add(session);
+    for (const session of this.#attached(registry)) if (session.isBusyOn(this.node)) this.#underWay.add(session);
   }
 }

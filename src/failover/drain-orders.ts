@@ -142,7 +142,7 @@ export class DrainOrders {
     const { clock, registry, pool } = this.#parts;
     if (order.isEmptying) {
       if (registry.load(order.node) > 0) {
-        for (const session of [...registry.all()]) if (session.node === order.node) session.leaveIfIdle(order.node);
+        for (const session of [...registry.all()]) session.leaveIfIdle(order.node);
       }
       pool.closeIdle(order.node, 'drain');
     }

@@ -36,7 +36,7 @@ export class Drain {
     this.#counters.drains += 1;
     let count = 0;
     for (const session of this.#registry.all()) {
-      if (session.node !== node || session.target !== target) continue;
+      if (!session.isOn(node, target)) continue;
       count += 1;
       session.leaveIfIdle(node);
     }
@@ -55,7 +55,7 @@ export class Drain {
   #end(node: NodeName, target: 'primary' | 'standby', why: string): void {
     this.#timers.delete(node);
     for (const session of [...this.#registry.all()]) {
-      if (session.node !== node || session.target !== target) continue;
+      if (!session.isOn(node, target)) continue;
       const pin = session.pinReason;
       const detail = pin === null ? null : `The session could not be moved to another node: ${describePin(pin)}.`;
       session.end(

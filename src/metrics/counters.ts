@@ -28,6 +28,41 @@ export class LabelledCounter<Label extends string> {
   }
 }
 
+/** One count of a {@link RoutedCounter}. */
+export interface RoutedCount {
+  readonly route: 'primary' | 'standby' | 'split';
+  readonly target: 'primary' | 'standby';
+  readonly reason: string;
+  readonly count: number;
+}
+
+type CountsByTarget = Readonly<Record<RoutedCount['target'], LabelledCounter<string>>>;
+
+/** Units by the route they came in on, the role of the node they were sent to, and why it was that one. Each is counted without a new string. */
+export class RoutedCounter {
+  readonly #counts: Readonly<Record<RoutedCount['route'], CountsByTarget>> = {
+    primary: { primary: new LabelledCounter<string>(), standby: new LabelledCounter<string>() },
+    standby: { primary: new LabelledCounter<string>(), standby: new LabelledCounter<string>() },
+    split: { primary: new LabelledCounter<string>(), standby: new LabelledCounter<string>() },
+  };
+
+  add(route: RoutedCount['route'], target: RoutedCount['target'], reason: string): void {
+    this.#counts[route][target].add(reason);
+  }
+
+  get(route: RoutedCount['route'], target: RoutedCount['target'], reason: string): number {
+    return this.#counts[route][target].get(reason);
+  }
+
+  *entries(): IterableIterator<RoutedCount> {
+    for (const route of ['primary', 'standby', 'split'] as const) {
+      for (const target of ['primary', 'standby'] as const) {
+        for (const [reason, count] of this.#counts[route][target].entries()) yield { route, target, reason, count };
+      }
+    }
+  }
+}
+
 /** Durations with fixed bounds; as cheap as two additions and a short search. */
 export class DurationHistogram {
   /** Upper bounds of the buckets in seconds, rising; there is one more bucket for what is above the last. */
@@ -57,6 +92,8 @@ export class DurationHistogram {
 }
 
 const HOLD_BOUNDS_S: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120];
+/** A read waits for tenths of a second at most, usually for the next sample. */
+const FENCE_WAIT_BOUNDS_S: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const CONNECT_BOUNDS_S: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /**
@@ -76,6 +113,14 @@ export class Counters {
   statements = 0;
   /** Units ended by a ReadyForQuery that was forwarded, by target (`primary`, `standby`). */
   readonly units = new LabelledCounter<string>();
+  /** Units that were sent to a node, by route, target and reason. */
+  readonly routed = new RoutedCounter();
+  /** Reads that a standby refused and that ran again elsewhere, by the SQLSTATE of the refusal. */
+  readonly refusedReads = new LabelledCounter<string>();
+  /** Waits of reads for a standby that has what their session has seen, also those in vain. */
+  readonly fenceWaits = new DurationHistogram(FENCE_WAIT_BOUNDS_S);
+  /** Readings of the catalogue of a database, by outcome (`ok`, `failed`). */
+  readonly catalogLoads = new LabelledCounter<'ok' | 'failed'>();
   /** Units held, by hold reason. */
   readonly holds = new LabelledCounter<string>();
   /** Units that gave up waiting, by hold reason. */

@@ -119,6 +119,23 @@ export class MetricsRegistry {
     );
   }
 
+  /** A counter split by several labels, each with a closed set of values; `read` gives what is known from the start with 0 too. */
+  countersBy(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Series>): void {
+    this.#describe('counter', name, help, labelNames);
+    this.#registry.registerMetric(
+      new Counter({
+        name: PREFIX + name,
+        help,
+        labelNames,
+        registers: [],
+        collect() {
+          this.reset();
+          for (const { labels, value } of read()) this.inc(labels, value);
+        },
+      }),
+    );
+  }
+
   histogram(name: string, help: string, source: DurationHistogram): void {
     this.#describe('histogram', name, help, []);
     this.#registry.registerMetric(new HistogramView(PREFIX + name, help, [{ labels: {}, source }]));

@@ -93,7 +93,12 @@ export class RequestTracker {
    * ended before that Sync.
    */
   get isUnitOpen(): boolean {
-    return this.#isReopened;
+    return this.#isReopened || (this.#copyIn && this.#ignoredSyncs > 0 && !this.#hasUnitEnd());
+  }
+
+  /** An error has come in the extended protocol: the backend leaves everything out until the Sync. */
+  get isSkipping(): boolean {
+    return this.#skippingToSync;
   }
 
   get length(): number {

@@ -30,6 +30,8 @@ export class BackendSide implements BackendSink {
   #copyBoth: boolean;
   /** What prepares a statement again whose plan did not fit any more, once its unit has ended. */
   #remedy: Replay | null;
+  /** The units under way were refused and run again elsewhere: nothing of their answers is passed on. */
+  #isRefused: boolean;
   /** The oldest unit was run again already for that reason. */
   #isSecondRun: boolean;
   /** Where the last ReadyForQuery ends in the buffer whose bytes go out next; 0: there is none. */
@@ -44,6 +46,7 @@ export class BackendSide implements BackendSink {
     this.#farewell = null;
     this.#copyBoth = false;
     this.#remedy = null;
+    this.#isRefused = false;
     this.#isSecondRun = false;
     this.#readyEnd = 0;
   }
@@ -59,6 +62,10 @@ export class BackendSide implements BackendSink {
     this.#remedy = null;
     backend.attach(this, SinkMode.Relay);
     if (replay !== null) this.#send(backend, replay);
+  }
+
+  replay(replay: Replay): void {
+    if (this.#backend !== null) this.#send(this.#backend, replay);
   }
 
   detach(): Backend | null {
@@ -77,7 +84,8 @@ export class BackendSide implements BackendSink {
     const isStreamBroken = backend.isInsideForwardedFrame && !keeper.isKeeping;
     const abandoned = backend.tracker.abandon();
     // The node's farewell, and what is kept back, count as answers for the tracker, but the client has not had them.
-    const isAnswered = this.#farewell === null && this.#remedy === null && !keeper.isKeeping;
+    const isKept = this.#remedy !== null || this.#isRefused || keeper.isKeeping;
+    const isAnswered = this.#farewell === null && !isKept;
     const owed = isAnswered ? abandoned : { ...abandoned, isErrorSent: false };
     const canReplay = !keeper.isOut && client.isRecordWhole(owed, 0);
     const isUnitCut = owed.readies > 0 || owed.openUnit || client.unitOpen;
@@ -85,6 +93,7 @@ export class BackendSide implements BackendSink {
     this.#bind(null);
     this.#replaysLeft = 0;
     this.#remedy = null;
+    this.#isRefused = false;
     client.waitsForReplies = false;
     keeper.drop();
     flow.release(backend, client.scanner.isStopped);
@@ -104,9 +113,10 @@ export class BackendSide implements BackendSink {
 
   onBackendFrame(type: number, reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
     const { owner, keeper } = this.#parts;
-    if (type === BackendType.DataRow && reply === Reply.Forward) return Verdict.Forward;
+    if (type === BackendType.DataRow && reply === Reply.Forward)
+      return this.#isRefused ? Verdict.Drop : Verdict.Forward;
     if (type === BackendType.ParameterStatus) {
-      keeper.hurry();
+      if (this.#replaysLeft === 0) keeper.hurry();
       if (end === NOT_READ) return Verdict.Forward;
       return owner.onParameter(buffer, start, end) && this.#replaysLeft === 0 ? Verdict.Forward : Verdict.Drop;
     }
@@ -124,6 +134,7 @@ export class BackendSide implements BackendSink {
       case Reply.Forward:
       default:
     }
+    if (this.#isRefused) return Verdict.Drop;
     switch (type) {
       case BackendType.ReadyForQuery:
         if (this.#remedy !== null) return Verdict.Drop;
@@ -157,7 +168,8 @@ export class BackendSide implements BackendSink {
     this.#readyEnd = 0;
     // What lies behind the end of a unit is the beginning of the answer to the next one.
     if (readyEnd > start) this.#client.say(this.#parts.keeper.complete(slice(buffer, start, readyEnd)));
-    if (readyEnd < end) {
+    // What came of a refused unit before its error is said by the node that runs it next.
+    if (readyEnd < end && !this.#isRefused) {
       const out = this.#part(slice(buffer, Math.max(start, readyEnd), end));
       if (out !== null) this.#client.say(out);
     }
@@ -174,8 +186,12 @@ export class BackendSide implements BackendSink {
         return;
       }
       if (this.#remedy !== null) this.#runAgain(this.#remedy);
-      else if (this.#client.isQuiet) this.#parts.owner.onQuiet();
-      else this.#client.endOrphan(this.#copyBoth);
+      else if (this.#isRefused) this.#runElsewhere();
+      else if (this.#client.isQuiet) {
+        // What a Sync has begun that a COPY has ignored.
+        if (this.#client.record.length > 0) this.#client.record.clear();
+        this.#parts.owner.onQuiet();
+      } else this.#client.endOrphan(this.#copyBoth);
     } else if (type === BackendType.ErrorResponse) {
       if (this.#farewell !== null) this.lose(null);
     } else this.#client.endOrphan(this.#copyBoth);
@@ -220,6 +236,7 @@ export class BackendSide implements BackendSink {
       this.#parts.owner.onReplayError(fields, this.#replaysDone);
       return Verdict.Drop;
     }
+    if (this.#isRefused) return Verdict.Drop;
     if (this.#isStalePlan(fields)) {
       this.#remedy = this.#parts.owner.onStalePlan();
       if (this.#remedy !== null) {
@@ -227,6 +244,11 @@ export class BackendSide implements BackendSink {
         this.#client.scanner.pause();
         return Verdict.Drop;
       }
+    }
+    if (this.#canRunElsewhere() && this.#parts.owner.onRefusal(fields)) {
+      this.#isRefused = true;
+      this.#client.scanner.pause();
+      return Verdict.Drop;
     }
     this.#parts.owner.onBackendError(fields);
     return Verdict.Forward;
@@ -246,6 +268,29 @@ export class BackendSide implements BackendSink {
       !this.#parts.keeper.isOut &&
       isDescribed(record.frames(0))
     );
+  }
+
+  /** Every unit under way is kept whole, and the client has nothing of the answer to the oldest. */
+  #canRunElsewhere(): boolean {
+    const { record, unitOpen, scanner } = this.#client;
+    return (
+      this.#backend?.transactionStatus !== TransactionStatus.Failed &&
+      !unitOpen &&
+      !scanner.isInsideFrame &&
+      record.length > 0 &&
+      record.isWhole(0) &&
+      !this.#parts.keeper.isOut
+    );
+  }
+
+  /** One of the refused units has ended; when it is the last one, all of them are read again. */
+  #runElsewhere(): void {
+    if (!this.#client.isQuiet) return;
+    this.#isRefused = false;
+    this.#parts.keeper.drop();
+    this.#parts.owner.onUnitsRefused();
+    this.#client.scanner.unread(this.#client.record.take(0));
+    this.#client.resume();
   }
 
   #runAgain(remedy: Replay): void {

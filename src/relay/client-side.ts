@@ -14,6 +14,7 @@ import { SubstituteAnswers } from './substitute-answers.js';
 import { UnitRecord } from './unit-record.js';
 
 const HEADER_BYTES = 5;
+const NOTHING = Buffer.alloc(0);
 
 /** What both sides of a relay share. */
 export interface RelayParts {
@@ -33,8 +34,13 @@ export class ClientSide implements WireHandler, FrameHandler {
   readonly lost: LostTransaction;
   /** Extended-protocol messages were sent whose Sync has not come yet. */
   unitOpen: boolean;
+  /** A Flush was sent in the open unit, and nothing was bound or executed in it. */
+  #onlyPrepares: boolean;
+  #hasFlushed: boolean;
   /** The backend owes so many replies that no more is read before some have come. */
   waitsForReplies: boolean;
+  /** The unit cannot be admitted before more of it is there. */
+  wantsMore: boolean;
   /** The client has ended its sending side. */
   hasEnded: boolean;
   /** Where units go. */
@@ -49,7 +55,10 @@ export class ClientSide implements WireHandler, FrameHandler {
     this.answers = new SubstituteAnswers(say);
     this.lost = new LostTransaction(parts.owner, say);
     this.unitOpen = false;
+    this.#onlyPrepares = true;
+    this.#hasFlushed = false;
     this.waitsForReplies = false;
+    this.wantsMore = false;
     this.hasEnded = false;
     this.backend = null;
     this.#parts = parts;
@@ -65,6 +74,11 @@ export class ClientSide implements WireHandler, FrameHandler {
     return !this.isUnitOpen && (this.backend === null || this.backend.tracker.isEmpty);
   }
 
+  /** Its input is left unread until somebody else says to go on. */
+  get isWaiting(): boolean {
+    return this.scanner.isStopped && !this.waitsForReplies && !this.wantsMore;
+  }
+
   /** The record holds exactly the units that are owed, and all frames of them but for the first `skipped` units. */
   isRecordWhole(owed: AbandonedRequests, skipped: number): boolean {
     const count = owed.readies + (owed.openUnit || this.unitOpen ? 1 : 0);
@@ -78,8 +92,17 @@ export class ClientSide implements WireHandler, FrameHandler {
 
   resume(): void {
     this.waitsForReplies = false;
+    this.wantsMore = false;
     this.scanner.resume();
-    this.#parts.flow.regulateClient(this.scanner.isStopped);
+    this.#parts.flow.regulateClient(this.scanner.isStopped && !this.wantsMore);
+  }
+
+  /** The open unit is over; what comes next is another one. */
+  endUnit(): void {
+    this.unitOpen = false;
+    this.record.ended();
+    const kept = this.#parts.keeper.complete(NOTHING);
+    if (kept.length > 0) this.say(kept);
   }
 
   /** A client that has ended its sending side can never say what the node still waits for. `isCopyBoth`: nor when it may stop. */
@@ -92,8 +115,10 @@ export class ClientSide implements WireHandler, FrameHandler {
 
   onChunk(chunk: Buffer): void {
     this.#parts.counters.clientBytesIn += chunk.length;
+    const hasMore = this.wantsMore;
     this.scanner.push(chunk);
-    if (this.scanner.isStopped) this.#parts.flow.regulateClient(true);
+    if (hasMore) this.resume();
+    if (this.scanner.isStopped && !this.wantsMore) this.#parts.flow.regulateClient(true);
   }
 
   onDrain(): void {
@@ -140,6 +165,7 @@ export class ClientSide implements WireHandler, FrameHandler {
       case Frontend.Flush:
         if (this.backend === null) return Verdict.Drop;
         this.#parts.keeper.flush();
+        this.#hasFlushed = true;
         this.#keep(buffer, start, end);
         return Verdict.Forward;
       case Frontend.Terminate:
@@ -180,17 +206,27 @@ export class ClientSide implements WireHandler, FrameHandler {
         this.answers.ready();
         return Verdict.Drop;
       }
-      if (this.backend === null || this.askAtUnit) {
-        if (owner.onUnitStart(type, buffer, start, end) === Admission.Wait) return Verdict.Stop;
+      // A Sync behind others has nothing to be asked about, and may be what ends one of them: a COPY ignores those that come before its data.
+      const isLate = type === Frontend.Sync && this.record.length > 0;
+      if (this.backend === null || (this.askAtUnit && !isLate)) {
+        const admission = owner.onUnitStart(type, buffer, start, end);
+        this.wantsMore = admission === Admission.More;
+        if (admission !== Admission.Go) return Verdict.Stop;
       }
     }
     const { backend } = this;
     if (backend === null) return Verdict.Stop;
+    if (!isFirst && this.#goesOn(type, backend) && owner.onUnitGoesOn()) return Verdict.Stop;
     if (backend.tracker.isFull) {
       this.waitsForReplies = true;
       return Verdict.Stop;
     }
-    if (isFirst) this.record.begin();
+    if (isFirst) {
+      this.record.begin();
+      this.#onlyPrepares = true;
+      this.#hasFlushed = false;
+    }
+    if (type === Frontend.Bind || type === Frontend.Execute) this.#onlyPrepares = false;
     this.#keep(buffer, start, end);
     if (type !== Frontend.Describe) owner.onClientFrame(type, buffer, start, end);
     switch (type) {
@@ -211,6 +247,12 @@ export class ClientSide implements WireHandler, FrameHandler {
     }
     backend.tracker.sent(type, false);
     return Verdict.Forward;
+  }
+
+  /** The open unit has only prepared statements, up to a Flush, and all of that is answered well. */
+  #goesOn(type: number, { tracker }: Backend): boolean {
+    if (!this.askAtUnit || !this.#hasFlushed || !this.#onlyPrepares || type === Frontend.Sync) return false;
+    return tracker.isEmpty && !tracker.isSkipping;
   }
 
   #keep(buffer: Buffer, start: number, end: number): void {

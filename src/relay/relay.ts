@@ -9,6 +9,8 @@ export const Admission = {
   Go: 0,
   /** Leave it, and everything behind it, unread until `resume` or `rejectUnit`. */
   Wait: 1,
+  /** Ask once more when more of the client's input is there. */
+  More: 2,
 } as const;
 export type Admission = (typeof Admission)[keyof typeof Admission];
 
@@ -48,9 +50,15 @@ export interface Loss {
 export interface RelayOwner {
   /**
    * The first message of a unit, before it is sent; asked when nothing is attached or `askAtUnit` is set. The body is
-   * `buffer[start, end)`, borrowed, for Query, Parse and Close up to the inspection limit; else `end` is NOT_READ.
+   * `buffer[start, end)`, borrowed, for Query, Parse and Close up to the inspection limit; else `end` is NOT_READ. What lies behind it in
+   * `buffer` is what the client has sent next, as far as it is there.
    */
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission;
+  /**
+   * More of a unit comes behind a Flush, and nothing was executed in it so far; all of it is answered. True: end that part as a unit of its
+   * own with `endUnit`, and ask for the rest as for another one. Only asked where `askAtUnit` is set.
+   */
+  onUnitGoesOn(): boolean;
   /** A Query, Parse, Bind, Execute, Close, Sync or FunctionCall that is about to be sent; body as above. */
   onClientFrame(type: number, buffer: Buffer, start: number, end: number): void;
   /** The client said Terminate. */
@@ -88,6 +96,13 @@ export interface RelayOwner {
   onStalePlan(): Replay | null;
   /** The unit that failed so has ended, and its frames are read again. */
   onUnitTakenBack(): void;
+  /**
+   * The node has refused the oldest unit, and nothing of its answer is with the client. True: all units under way are to run again
+   * elsewhere; nothing of their answers is passed on.
+   */
+  onRefusal(fields: ErrorFields): boolean;
+  /** These units have ended on the node; behind this their frames are read again. The backend is at a boundary, and may be detached. */
+  onUnitsRefused(): void;
 
   /** How this Query or Parse (by its text) or Bind (by its statement) ends a transaction; null: it does not, or cannot be read. */
   transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null;
@@ -127,6 +142,10 @@ export interface Relay {
   attach(backend: Backend, replay: Replay | null): void;
   /** Gives the backend back; only at a boundary. */
   detach(): Backend | null;
+  /** Sends messages of our own to the attached backend, which owes nothing; `onReplayDone` tells when they are answered. */
+  replay(replay: Replay): void;
+  /** Ends the open unit with a Sync of our own, of which the client does not hear; `onReplayDone` tells when it is answered. */
+  endUnit(): void;
   /** Takes the backend away at once and ends it: the owner hears `onBackendLost` before this returns. */
   cut(error: Error): void;
   /** Goes on with the client after `Admission.Wait`. Not from inside a call of the relay. */

@@ -1,7 +1,8 @@
+import { serialize } from 'pg-protocol';
 import type { Backend } from '../backend/backend.js';
 import type { Counters } from '../metrics/counters.js';
 import type { Wire } from '../net/wire.js';
-import { TransactionStatus } from '../protocol/codes.js';
+import { Frontend, TransactionStatus } from '../protocol/codes.js';
 import type { CollectTable } from '../protocol/frame-scanner.js';
 import type { AbandonedRequests } from '../protocol/request-tracker.js';
 import { AnswerKeeper } from './answer-keeper.js';
@@ -17,6 +18,8 @@ export interface RelayLimits {
   /** Most bytes of units that are kept until they have ended; 0: none are. Read anew for each message. */
   readonly replayBytesMax: () => number;
 }
+
+const syncOnly: Replay = { bytes: serialize.sync(), types: [Frontend.Sync] };
 
 /** The relay on Node's streams. Hot path: plain calls, no allocation per message. */
 export class StreamRelay implements Relay {
@@ -72,7 +75,7 @@ export class StreamRelay implements Relay {
   }
 
   get isWaiting(): boolean {
-    return this.#client.scanner.isStopped && !this.#client.waitsForReplies;
+    return this.#client.isWaiting;
   }
 
   get isTransactionLost(): boolean {
@@ -85,6 +88,15 @@ export class StreamRelay implements Relay {
 
   detach(): Backend | null {
     return this.#node.detach();
+  }
+
+  replay(replay: Replay): void {
+    this.#node.replay(replay);
+  }
+
+  endUnit(): void {
+    this.#client.endUnit();
+    this.#node.replay(syncOnly);
   }
 
   cut(error: Error): void {

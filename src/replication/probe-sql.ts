@@ -1,5 +1,5 @@
 import type { Lsn } from '../dcs/claims.js';
-import { parseLsn, timelineOfWalFile } from './lsn.js';
+import { isPageStart, parseLsn, recordEnd, timelineOfWalFile } from './lsn.js';
 import { ProbeProtocolError } from './probe-failure.js';
 
 /** Rows of text as a probe connection gives them; null is SQL's NULL. */
@@ -26,16 +26,11 @@ export const IDENTITY_WITHOUT_CONTROL_SQL = IDENTITY_SQL.replace('s.system_ident
  * the old one until the first checkpoint after a promotion; the timeline of a standby from its WAL receiver, and only without one (or
  * without the right to see it) from the control file, where it is a lower bound that moves with the restart points.
  *
- * A primary is measured by what it has flushed: what it has only inserted no standby can have, and on an idle primary the tail of a
- * transaction that was rolled back stays in the buffers for seconds. What commits asynchronously is flushed within three times
- * `wal_writer_delay`. What was flushed up to the end of a page with more behind it may end in the middle of a record, which no standby
- * can replay yet: then the sample gives no position. (Behind the end of a page there is the header of the next one, of 24 or 40 bytes.)
+ * A primary says both what it has flushed and what it has inserted (see `Ticks`). The flushed position is taken first: when it is at the
+ * end of a page and the inserted one is not, the end may be in the middle of a record.
  */
 export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
- CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN (SELECT CASE
- WHEN pg_catalog.mod(p.flushed OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn, 8192) OPERATOR(pg_catalog.=) 0
- AND p.inserted OPERATOR(pg_catalog.-) p.flushed OPERATOR(pg_catalog.>) 40 THEN NULL ELSE p.flushed END
- FROM (SELECT pg_catalog.pg_current_wal_insert_lsn() AS inserted, pg_catalog.pg_current_wal_flush_lsn() AS flushed) AS p) END,
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() END,
  CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() END,
  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn() END,
@@ -43,7 +38,8 @@ export const SAMPLE_SQL = `SELECT pg_catalog.pg_is_in_recovery(),
  CASE WHEN w.received_tli IS NULL AND pg_catalog.pg_is_in_recovery() THEN
  (SELECT GREATEST(c.timeline_id, r.min_recovery_end_timeline)
  FROM pg_catalog.pg_control_checkpoint() AS c CROSS JOIN pg_catalog.pg_control_recovery() AS r) END,
- CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END
+ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END,
+ CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn() END
  FROM pg_catalog.pg_stat_get_wal_receiver() AS w`;
 
 /**
@@ -84,8 +80,12 @@ export interface NodeIdentity {
 /** What one sample said. */
 export interface SampleFields {
   readonly inRecovery: boolean;
-  /** Up to where the primary has flushed its WAL; null on a standby, and while that may be in the middle of a record. */
+  /** Up to where the primary has flushed its WAL; null on a standby. */
   readonly flushedLsn: Lsn | null;
+  /** The flushed WAL may end in the middle of a record. */
+  readonly isFlushCut: boolean;
+  /** The end of the last record that the primary has inserted, flushed or not; null on a standby. */
+  readonly insertedLsn: Lsn | null;
   /** What a standby replayed, and what it received by streaming; null on a primary, and where nothing was. */
   readonly replayLsn: Lsn | null;
   readonly receiveLsn: Lsn | null;
@@ -99,7 +99,7 @@ export interface SampleFields {
 }
 
 const IDENTITY_COLUMNS = 5;
-const SAMPLE_COLUMNS = 10;
+const SAMPLE_COLUMNS = 11;
 const MS_PER_S = 1000;
 
 /** Reads the answer to {@link IDENTITY_SQL}, which came at `answeredAtMs`. Throws ProbeProtocolError. */
@@ -124,15 +124,20 @@ export function decodeSample(rows: ProbeRows, isCounted = false): SampleFields {
   const row = onlyRow(rows, SAMPLE_COLUMNS + (isCounted ? 1 : 0));
   const inRecovery = truth(row[0]);
   if (!inRecovery) {
+    const flushedLsn = position(row[1]);
+    const inserted = position(row[10]);
+    const insertedLsn = inserted === null ? null : recordEnd(inserted);
     return {
       inRecovery,
-      flushedLsn: position(row[1]),
+      flushedLsn,
+      isFlushCut: flushedLsn !== null && isPageStart(flushedLsn) && insertedLsn !== flushedLsn,
+      insertedLsn,
       replayLsn: null,
       receiveLsn: null,
       timeline: typeof row[2] === 'string' ? timelineOfWalFile(row[2]) : null,
       streaming: false,
       replayPaused: false,
-      freeConnections: signedNumber(row[10]),
+      freeConnections: signedNumber(row[11]),
     };
   }
   const hasReceiver = typeof row[5] === 'string';
@@ -140,6 +145,8 @@ export function decodeSample(rows: ProbeRows, isCounted = false): SampleFields {
   return {
     inRecovery,
     flushedLsn: null,
+    isFlushCut: false,
+    insertedLsn: null,
     replayLsn: position(row[3]),
     receiveLsn: position(row[4]),
     timeline: wholeNumber(row[7]) ?? wholeNumber(row[8]),

@@ -108,6 +108,11 @@ export class NodeProbe {
     return this.#opened !== null && !this.#opened.connection.closed;
   }
 
+  /** What the node said when the connection was made that samples go over; null: there is none. */
+  get identity(): NodeIdentity | null {
+    return this.#opened === null || this.#opened.connection.closed ? null : this.#opened.identity;
+  }
+
   /**
    * Takes one sample, on the connection at hand or a new one. `onSend` is called right before the question is sent, once more if it has
    * to be sent again. While a sample is under way its answer is given, and `onSend` is not called. A primary's connections are counted

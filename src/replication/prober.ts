@@ -4,7 +4,7 @@ import type { Clock, ClockTimer } from '../util/clock.js';
 import { messageOf } from '../errors.js';
 import { NodeProbe } from './probe.js';
 import type { ConnectResult, ProbeConnect, ProbeResult, ProbeTarget } from './probe.js';
-import type { ProbeRows } from './probe-sql.js';
+import type { NodeIdentity, ProbeRows } from './probe-sql.js';
 import type { Ticks } from './ticks.js';
 
 /** Where the results go. Called from the event loop, never from inside a method of the prober. */
@@ -147,6 +147,11 @@ export class Prober {
       this.#clear(entry.hurryTimer);
       entry.hurryTimer = null;
     }
+  }
+
+  /** The connection over which a node gave this identity still lives, and is the one that samples go over. */
+  isConnectedTo(name: NodeName, identity: NodeIdentity): boolean {
+    return this.#entries.get(name)?.probe.identity === identity;
   }
 
   /** Samples one node now, besides the rounds; null when it is not probed. The result also goes to the handler. */

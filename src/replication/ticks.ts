@@ -1,21 +1,28 @@
 import type { Lsn } from '../dcs/claims.js';
 import type { NodeName } from '../util/brand.js';
-import { Ring } from '../util/ring.js';
 import { lsnBytesBehind } from './lsn.js';
+import { TickHistory } from './tick-history.js';
+import type { Tick } from './tick-history.js';
 
-/** One sample of the primary's WAL position: the clock of freshness. */
-export interface Tick {
-  /** Grows with every sample that is sent; never starts again, so that a fence stays an integer comparison. */
-  readonly number: number;
-  /** Monotonic time at which the sample was *sent*: the position is at least as new as this moment. */
-  readonly sentAtMs: number;
-  readonly lsn: Lsn;
-}
-
-/** Whose positions the ring holds. Positions of two timelines cannot be compared. */
+/** Whose positions these are. Positions of two timelines cannot be compared. */
 export interface TickSource {
   readonly node: NodeName;
   readonly timeline: number;
+}
+
+/** The answer to a sample of the source. */
+export interface TickSample {
+  /** What `send` gave. */
+  readonly number: number;
+  readonly source: TickSource;
+  /** Monotonic time at which the sample was sent. */
+  readonly sentAtMs: number;
+  /** Up to where the source has flushed its WAL: what lag is measured against. */
+  readonly lsn: Lsn;
+  /** The flushed WAL may end in the middle of a record, which no standby can replay before the rest is flushed. */
+  readonly mayBeCut: boolean;
+  /** What holds everything that was done on the source before the sample was sent, flushed or not (see `recordEnd`); null: unknown. */
+  readonly fenceLsn: Lsn | null;
 }
 
 /** How far a standby is behind. */
@@ -26,7 +33,7 @@ export interface Lag {
   readonly ms: number | null;
   /** False when `ms` is only a lower bound: nothing is known about when the standby was last up to date. */
   readonly exact: boolean;
-  /** The newest tick the standby is caught up to; null: to none of the ring. */
+  /** The newest tick the standby is caught up to; null: to none that is kept. */
   readonly tick: Tick | null;
 }
 
@@ -36,7 +43,7 @@ export interface LagQuestion {
   /** The timeline the standby is on; null: unknown. */
   readonly timeline: number | null;
   readonly nowMs: number;
-  /** When the standby was last known to have all that the primary had, by the ticks of any ring; null: never. */
+  /** When the standby was last known to have all that the primary had, by the ticks of any source; null: never. */
   readonly caughtUpAtMs: number | null;
 }
 
@@ -49,6 +56,8 @@ export interface TicksOptions {
    * is unknown.
    */
   readonly beliefMs: number;
+  /** The least time between two ticks that are kept for long; 0 by default. */
+  readonly spacingMs?: number;
 }
 
 /** A failover by lease (30 s in Patroni) and its promotion fit into this with room to spare. */
@@ -58,7 +67,7 @@ const RING_FACTOR = 4;
 const RING_MIN = 1024;
 const RING_MAX = 65_536;
 
-/** Ticks to keep so that the ring covers well over `maxLagMs` when one comes every `intervalMs`; between 1,024 and 65,536. */
+/** Ticks to keep so that they cover well over `maxLagMs` when one comes every `intervalMs`; between 1,024 and 65,536. */
 export function tickCapacity(maxLagMs: number, intervalMs: number): number {
   const wanted = Math.ceil((RING_FACTOR * maxLagMs) / Math.max(1, intervalMs));
   return Math.min(RING_MAX, Math.max(RING_MIN, Number.isFinite(wanted) ? wanted : RING_MAX));
@@ -67,28 +76,41 @@ export function tickCapacity(maxLagMs: number, intervalMs: number): number {
 const UNKNOWN_LAG: Lag = { bytes: null, ms: null, exact: false, tick: null };
 
 /**
- * The ring of ticks of one cluster. A standby is *caught up to* the newest tick whose position it has replayed; everything about
- * freshness follows from that, without the clock of another machine and without growth on an idle primary.
+ * The ticks of one cluster. A standby is *caught up to* the newest tick whose position it has replayed; everything about freshness follows
+ * from that, without the clock of another machine and without growth on an idle primary.
+ *
+ * Each tick has two positions. Lag is measured by what the primary had flushed: what it has only inserted no standby can have, and the
+ * tail of what did not commit may stay in its buffers for seconds. A fence needs all that was inserted: with `synchronous_commit = off`
+ * a commit is acknowledged before it is flushed.
  */
 export class Ticks {
-  readonly #ring: Ring<Tick>;
+  readonly #flushed: TickHistory;
+  readonly #inserted: TickHistory;
   readonly #beliefMs: number;
+  /** A tick whose position may be in the middle of a record; it counts as soon as more has been flushed. */
+  #cut: Tick | null;
   #source: TickSource | null;
   #lastSent: number;
+  #lastRecorded: number;
 
   constructor(options: TicksOptions) {
-    this.#ring = new Ring(options.capacity);
+    const { capacity, spacingMs = 0 } = options;
+    this.#flushed = new TickHistory(capacity, spacingMs);
+    this.#inserted = new TickHistory(capacity, spacingMs);
     this.#beliefMs = options.beliefMs;
+    this.#cut = null;
     this.#source = null;
     this.#lastSent = 0;
+    this.#lastRecorded = 0;
   }
 
+  /** The newest tick that lag is measured against. */
   get newest(): Tick | null {
-    return this.#ring.newest ?? null;
+    return this.#flushed.newest;
   }
 
   get oldest(): Tick | null {
-    return this.#ring.oldest ?? null;
+    return this.#flushed.oldest;
   }
 
   /** Whose positions these are; null before the first tick. */
@@ -104,6 +126,11 @@ export class Ticks {
     return this.#lastSent + 1;
   }
 
+  /** Number of the newest tick that is recorded; 0 before the first. What `caughtUpTick` says holds until this changes. */
+  get lastRecorded(): number {
+    return this.#lastRecorded;
+  }
+
   /** To be called right before a sample of the primary is sent: gives the number of its tick. A number may stay without a tick. */
   send(): number {
     this.#lastSent += 1;
@@ -111,56 +138,55 @@ export class Ticks {
   }
 
   /**
-   * Keeps the answer to the sample `number`. Another node, another timeline, or a position that went back (a crash lost WAL that was
-   * never flushed) begins a new ring. An answer older than the newest tick, or one that was never sent, is ignored: null.
+   * Keeps the answer to a sample. Another node, another timeline, or a position that went back (a crash lost WAL that was never flushed)
+   * begins anew. An answer older than the newest tick, or one that was never sent, is ignored: false.
    */
-  record(number: number, source: TickSource, sentAtMs: number, lsn: Lsn): Tick | null {
-    const newest = this.#ring.newest;
-    if (number > this.#lastSent || (newest !== undefined && number <= newest.number)) {
-      return null;
+  record({ number, source, sentAtMs, lsn, mayBeCut, fenceLsn }: TickSample): boolean {
+    if (number > this.#lastSent || number <= this.#lastRecorded) {
+      return false;
     }
-    const same =
-      this.#source !== null && this.#source.node === source.node && this.#source.timeline === source.timeline;
-    if (!same || (newest !== undefined && lsn < newest.lsn)) {
-      this.#ring.clear();
+    const isSame = this.#source?.node === source.node && this.#source.timeline === source.timeline;
+    if (!isSame || this.#goesBack(lsn, fenceLsn)) {
+      this.#flushed.clear();
+      this.#inserted.clear();
+      this.#cut = null;
       this.#source = source;
     }
-    const tick: Tick = { number, sentAtMs, lsn };
-    this.#ring.push(tick);
-    return tick;
+    this.#lastRecorded = number;
+    this.#recordFlushed({ number, sentAtMs, lsn }, mayBeCut);
+    if (fenceLsn !== null) {
+      this.#inserted.push({ number, sentAtMs, lsn: fenceLsn });
+    }
+    return true;
   }
 
-  /** The newest tick of the ring whose position is not above `replayLsn`; null when even the oldest is. Takes log2(capacity) steps. */
-  caughtUpTo(replayLsn: Lsn): Tick | null {
-    let low = 0;
-    let high = this.#ring.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const tick = this.#ring.at(middle);
-      if (tick !== undefined && tick.lsn <= replayLsn) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return this.#ring.at(low - 1) ?? null;
+  /** Number of the newest tick of which a standby on the source's timeline has everything: what a fence is compared with. Null: of none. */
+  caughtUpTick(replayLsn: Lsn): number | null {
+    return this.#inserted.reachedBy(replayLsn)?.number ?? null;
   }
 
   /**
-   * The lag of a standby. Behind the whole ring (or on another timeline, where positions cannot be compared) it is counted from the last
+   * The position that a standby must have replayed to be caught up to this tick; null while neither it nor a later one is recorded. It
+   * may be higher than needed, never lower, where the tick itself failed or is no longer kept.
+   */
+  lsnOf(number: number): Lsn | null {
+    return this.#inserted.firstFrom(number)?.lsn ?? null;
+  }
+
+  /**
+   * The lag of a standby. Behind all of them (or on another timeline, where positions cannot be compared) it is counted from the last
    * time the standby was caught up at all; where that is not known either, from the oldest tick, as a lower bound.
    */
   lag(question: LagQuestion): Lag {
-    const newest = this.#ring.newest;
-    const oldest = this.#ring.oldest;
-    if (newest === undefined || oldest === undefined || this.#source === null || question.replayLsn === null) {
+    const { newest, oldest } = this;
+    if (newest === null || oldest === null || this.#source === null || question.replayLsn === null) {
       return UNKNOWN_LAG;
     }
     if (question.nowMs - newest.sentAtMs > this.#beliefMs) {
       return UNKNOWN_LAG;
     }
     const comparable = question.timeline === this.#source.timeline;
-    const tick = comparable ? this.caughtUpTo(question.replayLsn) : null;
+    const tick = comparable ? this.#flushed.reachedBy(question.replayLsn) : null;
     const bytes = comparable ? lsnBytesBehind(newest.lsn, question.replayLsn) : null;
     if (tick !== null) {
       return { bytes, ms: tick === newest ? 0 : Math.max(0, question.nowMs - tick.sentAtMs), exact: true, tick };
@@ -168,5 +194,28 @@ export class Ticks {
     const exact = question.caughtUpAtMs !== null;
     const sinceMs = question.caughtUpAtMs ?? oldest.sentAtMs;
     return { bytes, ms: Math.max(0, question.nowMs - sinceMs), exact, tick };
+  }
+
+  #goesBack(lsn: Lsn, fenceLsn: Lsn | null): boolean {
+    const before = this.#cut ?? this.#flushed.newest;
+    const fenceBefore = this.#inserted.newest;
+    return (
+      (before !== null && lsn < before.lsn) || (fenceBefore !== null && fenceLsn !== null && fenceLsn < fenceBefore.lsn)
+    );
+  }
+
+  /**
+   * A busy primary whose commits are asynchronous flushes whole pages and nothing else, so that nearly every position may be in the middle
+   * of a record; an idle one may stand at such a position for seconds, and no standby can reach it. So a tick like that has to wait until
+   * it is passed.
+   */
+  #recordFlushed(tick: Tick, mayBeCut: boolean): void {
+    if (this.#cut !== null && tick.lsn > this.#cut.lsn) {
+      this.#flushed.push(this.#cut);
+    }
+    this.#cut = mayBeCut ? tick : null;
+    if (!mayBeCut) {
+      this.#flushed.push(tick);
+    }
   }
 }

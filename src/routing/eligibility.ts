@@ -33,6 +33,8 @@ export const RefusalReason = {
   TagMismatch: 'tag_mismatch',
   NotSynchronous: 'not_synchronous',
   Synchronous: 'synchronous',
+  /** It is fresh, but has not replayed yet what the session has seen. */
+  BehindFence: 'behind_fence',
 } as const;
 export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason];
 
@@ -47,17 +49,25 @@ export interface Eligibility {
   readonly refused: readonly Refusal[];
 }
 
+/** Whether a standby has everything that a session has seen. */
+export type CaughtUp = (node: NodeName) => boolean;
+
 /**
- * The standbys that may get new reads now: proven, fresh, wanted by the operator and asked for by the session. The candidate of a due
- * switchover is only taken when nothing else is left.
+ * The standbys that may get new reads now: proven, fresh, wanted by the operator, asked for by the session, and caught up with it. The
+ * candidate of a due switchover is only taken when nothing else is left.
  */
-export function eligibleStandbys(view: ClusterView, requirement: StandbyRequirement): Eligibility {
+export function eligibleStandbys(
+  view: ClusterView,
+  requirement: StandbyRequirement,
+  isCaughtUp?: CaughtUp,
+): Eligibility {
   const eligible: NodeName[] = [];
   const refused: Refusal[] = [];
-  const candidate = view.switchoverDue ? (view.switchover?.candidate ?? null) : null;
+  const candidate = dueCandidate(view);
   let spare: NodeName | null = null;
   for (const node of view.nodes.values()) {
-    const reason = refusalOf(view, node, requirement);
+    const reason =
+      refusalOf(view, node, requirement) ?? (isCaughtUp?.(node.name) === false ? RefusalReason.BehindFence : null);
     if (reason !== null) {
       refused.push({ node: node.name, reason });
     } else if (node.name === candidate) {
@@ -75,8 +85,16 @@ export function eligibleStandbys(view: ClusterView, requirement: StandbyRequirem
   return { eligible, refused };
 }
 
-/** Why this one node may get no new reads; null when it may. Says nothing about switchover candidates. */
-function refusalOf(view: ClusterView, node: NodeView, requirement: StandbyRequirement): RefusalReason | null {
+/** The node that a switchover is about to promote; null: none is due, or anyone may be it. */
+export function dueCandidate(view: ClusterView): NodeName | null {
+  return view.switchoverDue ? (view.switchover?.candidate ?? null) : null;
+}
+
+/**
+ * Why this one node may get no new reads of any session that asks for this; null when it may. Says nothing about fences and the candidates
+ * of switchovers.
+ */
+export function refusalOf(view: ClusterView, node: NodeView, requirement: StandbyRequirement): RefusalReason | null {
   const byState = refusalByState(view, node);
   if (byState !== null) {
     return byState;
@@ -90,9 +108,11 @@ function refusalOf(view: ClusterView, node: NodeView, requirement: StandbyRequir
   if (!(node.weight > 0)) {
     return RefusalReason.WeightZero;
   }
-  for (const [tag, value] of requirement.tags) {
-    if (node.tags.get(tag) !== value) {
-      return RefusalReason.TagMismatch;
+  if (requirement.tags.size > 0) {
+    for (const [tag, value] of requirement.tags) {
+      if (node.tags.get(tag) !== value) {
+        return RefusalReason.TagMismatch;
+      }
     }
   }
   switch (requirement.prefer) {

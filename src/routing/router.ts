@@ -1,29 +1,31 @@
 import { NodeRole } from '../cluster/view.js';
-import type { ClusterView } from '../cluster/view.js';
+import type { ClusterView, NodeView } from '../cluster/view.js';
 import { assertNever } from '../util/assert-never.js';
 import type { NodeName } from '../util/brand.js';
 import { chooseLeast } from './balance.js';
-import type { TieBreaker } from './balance.js';
-import { RefusalReason, eligibleStandbys } from './eligibility.js';
-import type { Eligibility, Refusal, StandbyRequirement } from './eligibility.js';
+import type { BalanceFacts, BalanceRules } from './balance.js';
+import { RefusalReason, dueCandidate, eligibleStandbys, refusalOf } from './eligibility.js';
+import type { CaughtUp, StandbyRequirement } from './eligibility.js';
 
 /** What a session wants: the route of its listener, as far as the client did not narrow it. */
-export interface RouteIntent extends StandbyRequirement {
+export interface RouteIntent extends StandbyRequirement, BalanceRules {
   readonly route: 'primary' | 'standby';
   /** What a session of a standby route gets while no standby may take it. */
   readonly fallback: 'primary' | 'wait' | 'error';
+  /** Standbys whose tag `zone` has this value come first; null: all are equal. */
+  readonly zone: string | null;
 }
 
 /** What the choice needs to know besides the view. */
-export interface RouteFacts {
-  /** The node the session lives on; null: none yet. */
+export interface RouteFacts extends BalanceFacts {
+  /** The node the session lives on (its backend for this route, where it has more than one); null: none yet. */
   readonly current: NodeName | null;
-  /** Sessions on a node, those on their way to it included. */
-  load(node: NodeName): number;
+  /** The primary that the session has another backend on: it goes there also while new connections hang. */
+  readonly alsoOn?: NodeName | null;
   /** `stale`: a session leaves a standby that grew stale, and comes home from the fallback primary. `off`: it stays. */
   readonly rebalance: 'off' | 'stale';
-  /** Chooses among equals. Left out: the first by name. */
-  readonly breakTie?: TieBreaker;
+  /** The session's fence. No unit goes to a standby that is not caught up. Left out: all are. */
+  readonly isCaughtUp?: CaughtUp | undefined;
 }
 
 /** Why a session goes to a node. */
@@ -38,10 +40,12 @@ export const RouteReason = {
   StaysRefused: 'stays_refused',
   /** From a standby that gets no new sessions to another one. */
   MovesAway: 'moves_away',
-  /** From the fallback primary to a standby. */
+  /** From the fallback primary to a standby, or from another zone to the own one. */
   ComesHome: 'comes_home',
   /** No standby is eligible: the primary serves the standby route. */
   FallbackPrimary: 'fallback_primary',
+  /** Standbys would be eligible, but none has replayed what the session has seen: the primary has it. */
+  Fence: 'fence',
 } as const;
 export type RouteReason = (typeof RouteReason)[keyof typeof RouteReason];
 
@@ -55,6 +59,8 @@ export const HoldReason = {
   PrimaryHangs: 'primary_hangs',
   /** No standby is eligible, and the listener says to wait. */
   NoStandby: 'no_standby',
+  /** No standby has replayed what the session has seen, and there is no primary to go to instead. The end of either ends the wait. */
+  Fence: 'fence',
 } as const;
 export type HoldReason = (typeof HoldReason)[keyof typeof HoldReason];
 
@@ -76,7 +82,8 @@ export type RouteDecision =
       readonly detail: string | null;
     };
 
-const firstOne: TieBreaker = () => 0;
+/** Patroni's tag, or that of the configuration, which says where a node is. */
+const ZONE_TAG = 'zone';
 
 /** Decides from the view alone; asks nobody and changes nothing. */
 export function route(view: ClusterView, intent: RouteIntent, facts: RouteFacts): RouteDecision {
@@ -102,7 +109,7 @@ function toPrimary(view: ClusterView, facts: RouteFacts, reason: RouteReason): R
   if (facts.current === node.name) {
     return { kind: 'node', node: node.name, target: 'primary', reason: RouteReason.Stays };
   }
-  if (!node.acceptsConnections) {
+  if (!node.acceptsConnections && facts.alsoOn !== node.name) {
     const message = `${node.name} is the primary, but ${node.reason ?? 'takes no new connections'}`;
     return { kind: 'hold', reason: HoldReason.PrimaryHangs, message };
   }
@@ -116,31 +123,47 @@ function isPromotion(view: ClusterView): boolean {
 }
 
 function toStandby(view: ClusterView, intent: RouteIntent, facts: RouteFacts): RouteDecision {
-  const eligibility = eligibleStandbys(view, intent);
   const { current } = facts;
   if (current !== null && current === view.primary) {
-    return fromPrimary(view, intent, facts, eligibility);
+    return fromPrimary(view, intent, facts);
   }
-  if (current !== null && eligibility.eligible.includes(current)) {
-    return { kind: 'node', node: current, target: 'standby', reason: RouteReason.Stays };
+  const node = current === null ? undefined : view.nodes.get(current);
+  if (node === undefined) {
+    return newcomer(view, intent, facts, RouteReason.Balanced);
   }
-  const refusal = eligibility.refused.find(({ node }) => node === current);
-  return refusal === undefined
-    ? newcomer(view, intent, facts, eligibility, RouteReason.Balanced)
-    : fromRefused(view, intent, facts, eligibility, refusal);
+  const refusal = refusalOf(view, node, intent);
+  if (refusal !== null) {
+    return fromRefused(view, intent, facts, node, refusal);
+  }
+  return isCaughtUp(facts, node)
+    ? fromEligible(view, intent, facts, node)
+    : newcomer(view, intent, facts, RouteReason.MovesAway);
 }
 
 /** The session sits on the primary: it fell back to it, or its standby was promoted. */
-function fromPrimary(
-  view: ClusterView,
-  intent: RouteIntent,
-  facts: RouteFacts,
-  eligibility: Eligibility,
-): RouteDecision {
+function fromPrimary(view: ClusterView, intent: RouteIntent, facts: RouteFacts): RouteDecision {
   const isContent = intent.fallback === 'primary' && facts.rebalance === 'off';
   return isContent
     ? toPrimary(view, facts, RouteReason.FallbackPrimary)
-    : newcomer(view, intent, facts, eligibility, RouteReason.ComesHome);
+    : newcomer(view, intent, facts, RouteReason.ComesHome);
+}
+
+/** The session sits on a node that may have its next unit: nearly always the end of the search. */
+function fromEligible(view: ClusterView, intent: RouteIntent, facts: RouteFacts, node: NodeView): RouteDecision {
+  const isCandidate = node.name === dueCandidate(view);
+  const isAway = facts.rebalance === 'stale' && !isInZone(node, intent);
+  const isPlacedAnew = intent.stickiness === 'none';
+  if (isCandidate || isAway || isPlacedAnew) {
+    const wanted = wantedStandbys(view, intent, facts);
+    if (isPlacedAnew || !wanted.includes(node)) {
+      const chosen = chooseLeast(wanted, intent, facts) ?? node.name;
+      if (chosen !== node.name) {
+        const why = isAway ? RouteReason.ComesHome : RouteReason.Balanced;
+        return { kind: 'node', node: chosen, target: 'standby', reason: isCandidate ? RouteReason.MovesAway : why };
+      }
+    }
+  }
+  return { kind: 'node', node: node.name, target: 'standby', reason: RouteReason.Stays };
 }
 
 /** The session sits on a node that gets no new sessions. Whether it may stay hangs on why. */
@@ -148,71 +171,128 @@ function fromRefused(
   view: ClusterView,
   intent: RouteIntent,
   facts: RouteFacts,
-  eligibility: Eligibility,
-  { node, reason }: Refusal,
+  node: NodeView,
+  reason: RefusalReason,
 ): RouteDecision {
   const isFixed = facts.rebalance === 'off';
-  const stays: RouteDecision = { kind: 'node', node, target: 'standby', reason: RouteReason.StaysRefused };
   switch (reason) {
     case RefusalReason.NotAStandby:
     case RefusalReason.RoleUnknown:
     case RefusalReason.Unreachable:
       // Death and a change of role end what is there.
-      return newcomer(view, intent, facts, eligibility, RouteReason.Balanced);
-    case RefusalReason.Drained:
-      return newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
+      return newcomer(view, intent, facts, RouteReason.Balanced);
     case RefusalReason.ConnectionsHang:
-      return stays;
+      return stays(view, intent, facts, node);
     case RefusalReason.Lagging:
     case RefusalReason.HealthUnknown:
-      return isFixed ? stays : newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
+      return isFixed ? stays(view, intent, facts, node) : newcomer(view, intent, facts, RouteReason.MovesAway);
+    case RefusalReason.Drained:
     case RefusalReason.HoldsLeaderKey:
       // Reads hold a promotion up, and its end would end them: not one more begins there, whatever the fallback says to do instead.
-      return newcomer(view, intent, facts, eligibility, RouteReason.MovesAway);
+      return newcomer(view, intent, facts, RouteReason.MovesAway);
     case RefusalReason.SwitchoverCandidate:
-      return balanced(view, facts, eligibility, RouteReason.MovesAway) ?? stays;
     case RefusalReason.Noloadbalance:
     case RefusalReason.WeightZero:
     case RefusalReason.TagMismatch:
     case RefusalReason.NotSynchronous:
     case RefusalReason.Synchronous:
+    case RefusalReason.BehindFence: {
       // It is fresh, only not wanted: no reason to go anywhere but to a wanted one.
-      return isFixed ? stays : (balanced(view, facts, eligibility, RouteReason.MovesAway) ?? stays);
+      const better = isFixed ? null : balanced(view, intent, facts, RouteReason.MovesAway);
+      return better ?? stays(view, intent, facts, node);
+    }
     default:
       return assertNever(reason);
   }
 }
 
+/** The session stays although its node gets no new ones; but that may not show it less than it has seen. */
+function stays(view: ClusterView, intent: RouteIntent, facts: RouteFacts, node: NodeView): RouteDecision {
+  if (isCaughtUp(facts, node)) {
+    return { kind: 'node', node: node.name, target: 'standby', reason: RouteReason.StaysRefused };
+  }
+  return balanced(view, intent, facts, RouteReason.MovesAway) ?? beforeFence(view, intent, facts);
+}
+
 /** A session that has to be placed: on the least loaded standby, or as the fallback says. */
-function newcomer(
-  view: ClusterView,
-  intent: RouteIntent,
-  facts: RouteFacts,
-  eligibility: Eligibility,
-  reason: RouteReason,
-): RouteDecision {
-  return balanced(view, facts, eligibility, reason) ?? withoutStandby(view, intent, facts, eligibility);
+function newcomer(view: ClusterView, intent: RouteIntent, facts: RouteFacts, reason: RouteReason): RouteDecision {
+  return balanced(view, intent, facts, reason) ?? withoutStandby(view, intent, facts);
 }
 
 function balanced(
   view: ClusterView,
+  intent: RouteIntent,
   facts: RouteFacts,
-  eligibility: Eligibility,
   reason: RouteReason,
 ): RouteDecision | null {
-  const weightOf = (name: NodeName): number => view.nodes.get(name)?.weight ?? 0;
-  const node = chooseLeast(eligibility.eligible, (name) => facts.load(name), weightOf, facts.breakTie ?? firstOne);
+  const node = chooseLeast(wantedStandbys(view, intent, facts), intent, facts);
   return node === null ? null : { kind: 'node', node, target: 'standby', reason };
 }
 
-function withoutStandby(
-  view: ClusterView,
-  intent: RouteIntent,
-  facts: RouteFacts,
-  eligibility: Eligibility,
-): RouteDecision {
+/** The eligible standbys of the zone; of any where it has none; the candidate of a due switchover only where there is nothing else. */
+function wantedStandbys(view: ClusterView, intent: RouteIntent, facts: RouteFacts): readonly NodeView[] {
+  const candidate = dueCandidate(view);
+  const near: NodeView[] = [];
+  const far: NodeView[] = [];
+  let spare: NodeView | null = null;
+  for (const node of view.nodes.values()) {
+    if (refusalOf(view, node, intent) !== null || !isCaughtUp(facts, node)) {
+      continue;
+    }
+    if (node.name === candidate) {
+      spare = node;
+    } else {
+      (isInZone(node, intent) ? near : far).push(node);
+    }
+  }
+  if (near.length > 0) {
+    return near;
+  }
+  return far.length === 0 && spare !== null ? [spare] : far;
+}
+
+function isInZone(node: NodeView, { zone }: RouteIntent): boolean {
+  return zone === null || node.tags.get(ZONE_TAG) === zone;
+}
+
+function isCaughtUp(facts: RouteFacts, node: NodeView): boolean {
+  return facts.isCaughtUp === undefined || facts.isCaughtUp(node.name);
+}
+
+/** Only the session's fence is in the way: some standby would be eligible without it. */
+function isFenceInTheWay(view: ClusterView, intent: RouteIntent, facts: RouteFacts): boolean {
+  if (facts.isCaughtUp === undefined) {
+    return false;
+  }
+  for (const node of view.nodes.values()) {
+    if (refusalOf(view, node, intent) === null && !isCaughtUp(facts, node)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * The primary has all that the session has seen. It serves whatever the fallback says: that is about standbys that are not fit for
+ * anybody, and these will have caught up in a moment.
+ */
+function beforeFence(view: ClusterView, intent: RouteIntent, facts: RouteFacts): RouteDecision {
+  const decision = toPrimary(view, facts, RouteReason.Fence);
+  if (decision.kind === 'node') {
+    return { kind: 'node', node: decision.node, target: 'primary', reason: RouteReason.Fence };
+  }
+  const why = decision.kind === 'hold' ? decision.message : decision.detail;
+  const standbys = explain(view, intent, facts);
+  const message = `no standby has what the session has seen${standbys === null ? '' : `: ${standbys}`}`;
+  return { kind: 'hold', reason: HoldReason.Fence, message: why === null ? message : `${why}; ${message}` };
+}
+
+function withoutStandby(view: ClusterView, intent: RouteIntent, facts: RouteFacts): RouteDecision {
+  if (isFenceInTheWay(view, intent, facts)) {
+    return beforeFence(view, intent, facts);
+  }
   const message = 'no standby is fresh enough';
-  const detail = explain(view, eligibility);
+  const detail = explain(view, intent, facts);
   switch (intent.fallback) {
     case 'primary': {
       const decision = toPrimary(view, facts, RouteReason.FallbackPrimary);
@@ -241,9 +321,9 @@ function noNodeAtAll(decision: RouteDecision, message: string, detail: string | 
 }
 
 /** `node2: lagging (replay is behind), node3: noloadbalance`; null when there is no node to speak of. */
-function explain(view: ClusterView, eligibility: Eligibility): string | null {
-  const parts = eligibility.refused
-    .filter((refusal) => refusal.reason !== RefusalReason.NotAStandby)
+function explain(view: ClusterView, intent: RouteIntent, facts: RouteFacts): string | null {
+  const parts = eligibleStandbys(view, intent, facts.isCaughtUp)
+    .refused.filter((refusal) => refusal.reason !== RefusalReason.NotAStandby)
     .map((refusal) => {
       const why = view.nodes.get(refusal.node)?.reason ?? null;
       return why === null ? `${refusal.node}: ${refusal.reason}` : `${refusal.node}: ${refusal.reason} (${why})`;

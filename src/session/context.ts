@@ -9,6 +9,7 @@ import type { Clock } from '../util/clock.js';
 import type { Greetings } from './greetings.js';
 import type { Hold } from './hold.js';
 import type { SessionRegistry } from './registry.js';
+import type { SplitContext } from './split/split-context.js';
 
 /** Limits that sessions keep to; from the configuration, and replaced as a whole when it is reloaded. */
 export interface SessionLimits {
@@ -20,6 +21,8 @@ export interface SessionLimits {
   readonly rebalance: 'off' | 'stale';
   /** Most bytes of units that are kept to be sent again; 0: none are. */
   readonly replayBytes: number;
+  /** A split session gives its backend on a standby back when it has not read there for so long. */
+  readonly standbyIdleMs: number;
 }
 
 /** Which units may start on the primary. */
@@ -56,6 +59,7 @@ export interface SessionContext {
   readonly primaryHold: Hold;
   readonly standbyHold: Hold;
   limits: SessionLimits;
+  readonly split: SplitContext;
   /** The newest picture of the cluster. */
   view(): ClusterView;
   /** A backend of the node failed: look at it now. */
@@ -64,5 +68,16 @@ export interface SessionContext {
   wasInTroubleSince(node: NodeName, sinceMs: number): boolean;
 }
 
-/** What a listener, narrowed by its client, asks of the router. */
-export type SessionIntent = RouteIntent;
+/** What a listener asks of the router, and what its sessions may count on. */
+export type SessionIntent = Omit<RouteIntent, 'route'> & {
+  /** `split`: each unit goes where it may. */
+  readonly route: RouteIntent['route'] | 'split';
+  /** What reads on standbys never miss, in a split session; its client can say otherwise. */
+  readonly consistency: 'session' | 'eventual' | 'database';
+  /** Standbys whose tag `zone` says the same come first; null: none does. */
+  readonly zone: string | null;
+  /** How long the share of a standby rises that has just become healthy. */
+  readonly slowStartMs: number;
+  /** `session`: it reads from one standby as long as that may take reads. `none`: each read of a split session goes to the least busy one. */
+  readonly stickiness: 'session' | 'none';
+};

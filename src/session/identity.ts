@@ -14,6 +14,8 @@ export interface SessionIdentity {
   readonly parameters: ReadonlyMap<string, string>;
   /** The same as one string. */
   readonly startupKey: string;
+  /** Settings of ours that the session begins with, from `options=-c switchyard.<name>=...`; by short name, in lower case, checked. */
+  readonly ownSettings: ReadonlyMap<string, string>;
   readonly isReplication: boolean;
   /** 3.0 or 3.2. */
   readonly protocol: number;

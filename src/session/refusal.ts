@@ -32,6 +32,18 @@ export function passingRefusal(error: Error, node: NodeName, mayWaitForRoom: boo
   return isPassing ? { message, isFull: false, isOwn: false } : null;
 }
 
+/** What a unit is told that was held for too long; `trouble`: what nodes said last. */
+export function outOfTime(
+  isForPrimary: boolean,
+  message: string,
+  trouble: HoldRefusal | null,
+  holdTimeoutMs: number,
+): SwitchyardError {
+  if (trouble?.isFull === true) return noRoom(trouble, holdTimeoutMs);
+  const hint = 'The session stays open; try again later.';
+  return new SwitchyardError(isForPrimary ? 'no_primary' : 'no_standby', trouble?.message ?? message, { hint });
+}
+
 /** What a unit is told that has waited for a free connection in vain. */
 export function noRoom(refusal: HoldRefusal, holdTimeoutMs: number): SwitchyardError {
   return new SwitchyardError('too_many_backends', `no connection became free within ${holdTimeoutMs} ms`, {

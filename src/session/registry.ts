@@ -8,6 +8,8 @@ export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
   readonly #byProcessId = new Map<number, Session>();
   readonly #loads = new Map<NodeName, number>();
+  /** Split sessions with something under way, by node. */
+  readonly #working = new Map<NodeName, number>();
   readonly #onRemoved: (session: Session, reason: CloseReason) => void;
   #nextId = 1;
 
@@ -54,6 +56,19 @@ export class SessionRegistry {
   /** How many sessions are attached to the node. */
   load(node: NodeName): number {
     return this.#loads.get(node) ?? 0;
+  }
+
+  workBegins(node: NodeName): void {
+    this.#working.set(node, this.outstanding(node) + 1);
+  }
+
+  workEnds(node: NodeName): void {
+    this.#working.set(node, Math.max(0, this.outstanding(node) - 1));
+  }
+
+  /** How many split sessions have something under way on the node. */
+  outstanding(node: NodeName): number {
+    return this.#working.get(node) ?? 0;
   }
 
   /** The session that was given this key; null when there is none. Takes as long for a wrong key as for a right one. */

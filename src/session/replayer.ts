@@ -17,6 +17,7 @@ export class Replayer {
   readonly #context: SessionContext;
   #replay: SessionReplay | null = null;
   #failure: SwitchyardError | null = null;
+  #refused = new Set<number>();
 
   constructor(sessionId: number, context: SessionContext) {
     this.#sessionId = sessionId;
@@ -26,6 +27,16 @@ export class Replayer {
   /** Why the session cannot go on, once everything is answered; null when it can. */
   get failure(): SwitchyardError | null {
     return this.#failure;
+  }
+
+  /** What is on its way, or has just arrived. */
+  get replay(): SessionReplay | null {
+    return this.#replay;
+  }
+
+  /** Its parts that were refused, counted from 0. */
+  get refused(): ReadonlySet<number> {
+    return this.#refused;
   }
 
   /** Not everything is answered yet. */
@@ -41,10 +52,12 @@ export class Replayer {
   begin(replay: SessionReplay | null): void {
     this.#replay = replay;
     this.#failure = null;
+    if (this.#refused.size > 0) this.#refused = new Set();
   }
 
   /** The node has refused this part, counted from 0. */
   failed({ sqlState, message }: ErrorFields, index: number): void {
+    this.#refused.add(index);
     const part = this.#replay?.parts[index];
     const what = part === undefined ? 'a message' : `${part.kind} ${part.name}`.trimEnd();
     this.#context.logger.info({ session: this.#sessionId, sqlState, what }, 'a replayed message failed');

@@ -1,71 +1,64 @@
 import type { Backend } from '../backend/backend.js';
 import { NodeError } from '../backend/node-error.js';
-import type { BackendRequest, PoolTicket } from '../backend/pool.js';
+import type { PoolTicket } from '../backend/pool.js';
 import { SwitchyardError } from '../errors.js';
 import { Admission } from '../relay/relay.js';
-import type { Relay } from '../relay/relay.js';
-import { route } from '../routing/router.js';
+import { RouteReason } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
-import { canRunAgain } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
-import { Admits } from './context.js';
-import type { SessionContext, SessionIntent } from './context.js';
-import type { HoldRefusal, HoldTicket } from './hold.js';
-import type { SessionIdentity } from './identity.js';
-import { noRoom, passingRefusal, retryDelayMs } from './refusal.js';
-import type { SessionState } from './state/session-state.js';
+import { backendRequest } from './backend-request.js';
+import type { Berth, Berths, Target } from './berths.js';
+import type { SessionContext } from './context.js';
+import { Holding } from './holding.js';
+import type { HoldRefusal } from './hold.js';
+import { Navigator } from './navigator.js';
+import { outOfTime, passingRefusal, retryDelayMs } from './refusal.js';
+import type { UnitChoice } from './split/chooser.js';
+import type { SeekerOwner } from './seeker-owner.js';
+import type { Split } from './split/split.js';
+import type { ProgressDone } from './split/progress-wait.js';
+import { SplitReason } from './split/split-reason.js';
 import type { UnitGlance } from './state/unit-facts.js';
 import { Wait } from './wait.js';
 
-export type NodeDecision = RouteDecision & { readonly kind: 'node' };
+/** Longest wait for the position that a session shows as its fence. */
+const TOKEN_WAIT_MS = 5_000;
 
-/** What a seeker needs of its session. None of it is called from inside `admit`. */
-export interface SeekerOwner {
-  readonly id: number;
-  readonly identity: SessionIdentity;
-  readonly intent: SessionIntent;
-  readonly state: SessionState;
-  readonly relay: Relay;
-  readonly isInTransaction: boolean;
-  /** A backend for the waiting unit, or for the greeting. */
-  onBackend(backend: Backend): void;
-  /** The wait may be over: let the unit, or the greeting, ask again. */
-  onRetry(): void;
-  /** There is no node for the waiting unit. `isFinal`: nor will there be for any other of this session. */
-  onRejected(error: Error, isFinal: boolean): void;
-}
+export type NodeDecision = RouteDecision & { readonly kind: 'node' };
 
 /**
  * Finds the node for each unit of a session: stays where it is, moves, waits for a backend, or is held until there is a node.
  * At most one unit (or the greeting) waits at a time.
  */
 export class Seeker {
+  readonly holding: Holding;
   readonly #owner: SeekerOwner;
   readonly #context: SessionContext;
+  readonly #berths: Berths;
+  readonly #split: Split | null;
+  readonly #navigator: Navigator;
   #wait: Wait | null = null;
   #waitReason = '';
-  /** Since when the unit that waits has been held; kept until it is admitted, over all tries. */
-  #heldSinceMs: number | null = null;
-  #holdTicket: HoldTicket | null = null;
   #poolTicket: PoolTicket | null = null;
   #timer: ClockTimer | null = null;
-  #countedAt: NodeName | null = null;
-  /** Where the last attached backend was. */
-  #lastNode: NodeName | null = null;
-  #target: 'primary' | 'standby' = 'primary';
+  /** Where the last backend was attached that was chosen as such. */
+  readonly #lastNodes: Record<Target, NodeName | null> = { primary: null, standby: null };
   #isClosed = false;
   /** The primary was this session's once: it may wait for room there to come back. */
   #hadPrimary = false;
-  /** The newest refusal of the unit that waits, and how many there were in a row. */
-  #refusal: HoldRefusal | null = null;
-  #refusals = 0;
   /** The unit that waits could be sent again. */
   #isRepeatable = false;
+  /** Where the unit that asks, or waits, wants to go; null: as the session's route says. */
+  #choice: UnitChoice | null = null;
 
-  constructor(owner: SeekerOwner, context: SessionContext) {
+  constructor(owner: SeekerOwner, berths: Berths, split: Split | null, context: SessionContext) {
     this.#owner = owner;
+    this.#berths = berths;
+    this.#split = split;
     this.#context = context;
+    this.#navigator = new Navigator(owner.intent, split, context);
+    this.holding = new Holding(owner.identity, context);
   }
 
   get wait(): Wait | null {
@@ -77,33 +70,37 @@ export class Seeker {
     return this.#waitReason;
   }
 
-  get heldSinceMs(): number | null {
-    return this.#heldSinceMs;
+  /** As what the node of the attached backend was chosen. */
+  get target(): Target {
+    return this.#berths.attached?.target ?? 'primary';
   }
 
-  /** As what the node of the attached backend was chosen. */
-  get target(): 'primary' | 'standby' {
-    return this.#target;
+  /** What the unit that asks, or waits, is for; a greeting is the primary's if there is one. */
+  get #need(): Target {
+    const { intent } = this.#owner;
+    return this.#choice?.target ?? (intent.route === 'standby' ? 'standby' : 'primary');
   }
 
   /** Asked at the first message of a unit; `glance` tells what can be seen of it. Null: for the greeting. */
-  admit(glance: (() => UnitGlance) | null): Admission {
+  admit(glance: (() => UnitGlance) | null, choice: UnitChoice | null = null): Admission {
     if (this.#isClosed || this.#wait !== null) return Admission.Wait;
-    this.#isRepeatable = glance === null || this.#canRepeat(glance);
+    this.#choice = choice;
+    this.#isRepeatable = glance === null || this.#navigator.canRepeat(glance);
     const { relay, isInTransaction } = this.#owner;
-    const backend = relay.backend;
-    if (backend !== null) {
+    if (relay.backend !== null) {
       if (!relay.isQuiet) {
+        if (choice !== null && this.#split?.canFollow(choice, this.target) === true) return this.#follow(choice);
         this.waitFor(Wait.Boundary, 'earlier units have not ended');
         return Admission.Wait;
       }
-      if (isInTransaction) return Admission.Go;
+      if (isInTransaction) return this.#stayIn(choice);
     }
-    const decision = this.#decide(backend?.identity.node ?? null);
+    const settled = this.#settled();
+    if (settled !== null) return this.#useNow(settled, choice?.reason ?? RouteReason.Stays);
+    const decision = this.#decide(this.#current());
     switch (decision.kind) {
       case 'node':
-        if (backend?.identity.node === decision.node) return this.#stay(decision.target);
-        return backend === null ? this.#acquire(decision) : this.#move(decision);
+        return this.#goTo(decision);
       case 'hold':
         return this.#hold(decision.reason, decision.message);
       case 'error':
@@ -124,7 +121,8 @@ export class Seeker {
   stopWaiting(): void {
     if (this.#timer !== null) this.#context.clock.clearTimer(this.#timer);
     this.#timer = null;
-    if (this.#poolTicket !== null) this.#countAt(null);
+    this.#split?.progress.cancel();
+    if (this.#poolTicket !== null) this.#berths.expect(null);
     this.#poolTicket?.cancel();
     this.#poolTicket = null;
     this.#wait = null;
@@ -133,7 +131,7 @@ export class Seeker {
 
   /** The client wants the unit no more that waits for a node; false: none does. */
   cancelWait(): boolean {
-    if (this.#wait !== Wait.Hold && this.#wait !== Wait.Retry && this.#wait !== Wait.Backend) return false;
+    if (this.#wait === null || this.#wait === Wait.Boundary || this.#wait === Wait.Judgement) return false;
     this.stopWaiting();
     this.#reject(new SwitchyardError('query_canceled', 'canceling statement due to user request'));
     return true;
@@ -149,114 +147,118 @@ export class Seeker {
     });
   }
 
-  /** Forgets that the unit was held: it is answered, or there is none. */
-  leaveHold(): void {
-    this.#heldSinceMs = null;
-    this.#refusal = null;
-    this.#refusals = 0;
-    this.#leaveTicket();
+  /** The next unit is not for this standby. */
+  avoid(node: NodeName): void {
+    this.#navigator.avoid(node);
   }
 
-  /** Gives the attached backend back to the pool. */
-  giveBack(reason: string): void {
-    const backend = this.#owner.relay.detach();
-    if (backend === null) return;
-    this.#countAt(null);
-    this.#context.pool.release(backend, reason, this.#isCleanable());
-  }
-
-  /** The attached backend is gone. */
-  lost(backend: Backend): void {
-    this.#countAt(null);
-    this.#context.pool.release(backend, 'lost');
+  /** Lets the unit wait that shows the session's fence. */
+  waitForToken(split: Split): void {
+    const isKnown = (): boolean => split.isTokenKnown;
+    this.#waitForProgress(split, 'the position of the primary', isKnown, TOKEN_WAIT_MS, (hasArrived) => {
+      if (hasArrived) this.#owner.onRetry();
+      else this.#reject(new SwitchyardError('no_primary', 'the position of the primary is not known'));
+    });
   }
 
   close(): void {
     this.#isClosed = true;
     this.stopWaiting();
-    this.leaveHold();
-    this.giveBack('session_end');
+    this.holding.leave();
+    this.#berths.close();
   }
 
-  /** `current`: the node that the session is on, or has got a backend of. */
+  /** The backend that needs no thought to be the right one. */
+  #settled(): Berth | null {
+    if (this.#split === null || this.#choice === null) return null;
+    const berth = this.#berths.of(this.#choice.target);
+    return berth !== null && this.#navigator.isSettled(berth) ? berth : null;
+  }
+
+  /** The node that a unit for the present target would stay on. */
+  #current(): NodeName | null {
+    const berth = this.#split === null ? this.#berths.attached : this.#berths.of(this.#need);
+    return berth?.backend.identity.node ?? null;
+  }
+
   #decide(current: NodeName | null): RouteDecision {
-    const { gate, registry, limits } = this.#context;
-    const decision = route(this.#context.view(), this.#owner.intent, {
-      current,
-      load: (node) => registry.load(node),
-      rebalance: limits.rebalance,
-    });
-    if (decision.kind !== 'node' || decision.target !== 'primary') return decision;
-    const isAdmitted = gate.admits === Admits.All || (gate.admits === Admits.Repeatable && this.#isRepeatable);
-    return isAdmitted ? decision : { kind: 'hold', reason: 'promotion', message: gate.reason };
+    const alsoOn = this.#berths.of('primary')?.backend.identity.node ?? null;
+    return this.#navigator.decide(this.#need, current, alsoOn, this.#isRepeatable);
   }
 
-  /** The unit can be sent again when its node is stopped in the middle of it. Only of interest while that may be near. */
-  #canRepeat(glance: () => UnitGlance): boolean {
-    const { gate, limits } = this.#context;
-    if (gate.admits !== Admits.Repeatable || limits.replayBytes === 0) return false;
-    const { repeat, begins } = glance();
-    return canRunAgain(repeat) && !begins;
+  /** A transaction stays where it is, unless that is a standby, nothing has come of it yet, and this is not for a standby. */
+  #stayIn(choice: UnitChoice | null): Admission {
+    const berth = this.#berths.attached;
+    if (berth === null || choice === null) return Admission.Go;
+    if (choice.leaves && this.#split?.canLeaveTransaction === true) {
+      this.#owner.leaveTransaction(berth);
+      return this.admit(null, { ...choice, target: 'primary', leaves: false });
+    }
+    return this.#useNow(berth, choice.reason);
   }
 
-  #stay(target: 'primary' | 'standby'): Admission {
-    this.#target = target;
-    this.#owner.relay.askAtUnit = !this.#context.gate.isOpen;
+  /** A pipelined unit goes where those before it are. */
+  #follow(choice: UnitChoice): Admission {
+    const reason = this.target === choice.target ? choice.reason : SplitReason.Pipelined;
+    this.#owner.onAdmitted(this.target, reason);
+    return Admission.Go;
+  }
+
+  #goTo(decision: NodeDecision): Admission {
+    const { attached } = this.#berths;
+    if (this.#split === null) {
+      if (attached?.backend.identity.node === decision.node) return this.#useNow(attached, decision.reason);
+      return attached === null ? this.#acquire(decision) : this.#move(attached, decision);
+    }
+    if (this.#mayWaitForStandby(decision)) return this.#waitForStandby(this.#split);
+    const berth = this.#berths.of(decision.target);
+    if (berth?.backend.identity.node === decision.node) {
+      if (decision.target === this.#need) berth.settledIn = this.#context.view();
+      return this.#useNow(berth, this.#reasonOf(decision));
+    }
+    return berth === null ? this.#acquire(decision) : this.#move(berth, decision);
+  }
+
+  #useNow(berth: Berth, reason: string): Admission {
+    const { relay } = this.#owner;
+    relay.askAtUnit = this.#split !== null || !this.#context.gate.isOpen;
+    if (!this.#owner.takeUp(berth, this.#choice)) {
+      this.waitFor(Wait.State, `its state is brought to ${berth.backend.identity.node}`);
+      return Admission.Wait;
+    }
     this.#admitted();
+    this.#owner.onAdmitted(berth.target, reason);
     return Admission.Go;
   }
 
   /** The router wants the session elsewhere, and it is at a boundary. */
-  #move(decision: NodeDecision): Admission {
+  #move(berth: Berth, decision: NodeDecision): Admission {
     const { state } = this.#owner;
     // A standby does not listen.
-    if (state.pinReason !== null || (state.isListening && decision.target === 'standby')) {
-      // What must be left at once was cut when the view changed; whatever is only not the best may stay.
-      this.#owner.relay.askAtUnit = !this.#context.gate.isOpen;
-      this.#admitted();
-      return Admission.Go;
-    }
-    this.giveBack('move');
+    const isBound = state.pinReason !== null || (state.isListening && decision.target === 'standby');
+    // What must be left at once was cut when the view changed; whatever is only not the best may stay.
+    if (isBound && (this.#split === null || berth.target === 'primary')) return this.#useNow(berth, RouteReason.Stays);
+    this.#berths.giveBack(berth, 'move');
     return this.#acquire(decision);
   }
 
   #acquire(decision: NodeDecision): Admission {
-    const request = this.#request(decision);
+    const request = backendRequest(this.#owner.identity, this.#context.view(), decision);
     if (request === null) return this.#hold('node_unknown', `node ${decision.node} has left the cluster`);
     const { primaryHold } = this.#context;
-    const isNewcomer = this.#owner.intent.route === 'primary' && this.#holdTicket === null;
+    const isNewcomer = this.#need === 'primary' && !this.holding.isQueued;
     if (isNewcomer && primaryHold.isBusy) return this.#hold('no_room', primaryHold.trouble?.message ?? '');
     this.waitFor(Wait.Backend, `a backend on ${decision.node}`);
-    this.#countAt(decision.node);
+    this.#berths.expect(decision.node);
     this.#poolTicket = this.#context.pool.acquire(request, (error, backend) => {
       this.#poolTicket = null;
       this.stopWaiting();
-      if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision.node);
+      if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision);
       else this.#onBackend(backend, decision);
     });
     // It waits for others now and not for the node: the next of the held may have a try.
-    if (this.#poolTicket.isQueued) this.#leaveTicket();
+    if (this.#poolTicket.isQueued) this.holding.leaveQueue();
     return Admission.Wait;
-  }
-
-  #request(decision: NodeDecision): BackendRequest | null {
-    const view = this.#context.view();
-    const { identity } = this.#owner;
-    const node = view.nodes.get(decision.node);
-    if (node === undefined) return null;
-    const isPrimary = decision.target === 'primary';
-    return {
-      node: node.name,
-      host: node.host,
-      port: node.port,
-      user: identity.user,
-      database: identity.database,
-      parameters: identity.parameters,
-      startupKey: identity.startupKey,
-      isReplication: identity.isReplication,
-      credentials: identity.credentials,
-      proof: isPrimary ? { systemIdentifier: view.systemIdentifier, timelineMin: view.highestTimeline } : null,
-    };
   }
 
   #onBackend(backend: Backend, decision: NodeDecision): void {
@@ -264,43 +266,51 @@ export class Seeker {
     const now = this.#decide(decision.node);
     if (now.kind !== 'node' || now.node !== decision.node || now.target !== decision.target) {
       this.#context.pool.release(backend, 'not_wanted');
-      this.#countAt(null);
+      this.#berths.expect(null);
       this.#owner.onRetry();
       return;
     }
-    this.#target = decision.target;
     this.#hadPrimary ||= decision.target === 'primary';
     this.#noteMove(decision);
-    this.#owner.onBackend(backend);
+    if (this.#berths.attached !== null) this.#berths.park();
+    const berth = this.#berths.arrived(backend, decision.target);
+    this.#owner.onBackend(berth);
     this.#admitted();
   }
 
-  #noteMove({ node, reason }: NodeDecision): void {
+  #noteMove({ node, target, reason }: NodeDecision): void {
     const { counters, logger } = this.#context;
-    const from = this.#lastNode;
-    this.#lastNode = node;
+    const kind = this.#split === null ? 'primary' : target;
+    const from = this.#lastNodes[kind];
+    this.#lastNodes[kind] = node;
     if (from === null || from === node) return;
     counters.moves.add(reason);
     logger.debug({ session: this.#owner.id, from, to: node, reason }, 'session moved');
   }
 
-  #onRefused(error: Error, node: NodeName): void {
-    this.#countAt(null);
+  #onRefused(error: Error, decision: NodeDecision): void {
+    this.#berths.expect(null);
     const { clock, limits } = this.#context;
-    const refusal = passingRefusal(error, node, this.#heldSinceMs !== null || this.#hadPrimary);
+    if (this.#split !== null && decision.target === 'standby') {
+      // The primary has everything that a standby has.
+      this.#navigator.avoid(decision.node);
+      this.#context.suspect(decision.node);
+      this.#owner.onRetry();
+      return;
+    }
+    const refusal = passingRefusal(error, decision.node, this.holding.sinceMs !== null || this.#hadPrimary);
     if (refusal !== null) {
-      this.#context.suspect(node);
-      this.#refusal = refusal;
-      this.#refusals += 1;
-      if (this.#owner.intent.route === 'primary') {
+      this.#context.suspect(decision.node);
+      this.holding.refused(refusal);
+      if (this.#need === 'primary') {
         this.#hold(refusal.isFull ? 'no_room' : 'refused', refusal.message, refusal);
         return;
       }
-      this.#heldSinceMs ??= clock.nowMs();
-      if (clock.nowMs() - this.#heldSinceMs < limits.holdTimeoutMs) {
-        this.#leaveTicket();
+      this.holding.begin();
+      if (clock.nowMs() - (this.holding.sinceMs ?? 0) < limits.holdTimeoutMs) {
+        this.holding.leaveQueue();
         this.waitFor(Wait.Retry, refusal.message);
-        this.#timer = clock.setTimer(retryDelayMs(this.#refusals), () => {
+        this.#timer = clock.setTimer(retryDelayMs(this.holding.refusals), () => {
           this.stopWaiting();
           this.#owner.onRetry();
         });
@@ -313,79 +323,76 @@ export class Seeker {
 
   /** `refusal`: it comes back from a node that turned it away just now. */
   #hold(reason: string, message: string, refusal: HoldRefusal | null = null): Admission {
-    const { clock, counters, logger, primaryHold, standbyHold } = this.#context;
-    const isPrimary = this.#owner.intent.route === 'primary';
-    const isNew = this.#heldSinceMs === null;
-    this.#heldSinceMs ??= clock.nowMs();
-    if (refusal !== null) this.#holdTicket?.refused(refusal);
-    this.#leaveTicket();
-    const hold = isPrimary ? primaryHold : standbyHold;
-    this.#holdTicket = hold.enter({
-      sinceMs: this.#heldSinceMs,
-      ...(refusal === null ? {} : { refusal, refusals: this.#refusals }),
+    const isForPrimary = this.#need === 'primary';
+    const isHeld = this.holding.enter({
+      isForPrimary,
+      reason,
+      message,
+      refusal,
       onRelease: () => {
         this.stopWaiting();
         this.#owner.onRetry();
       },
-      onExpire: () => {
+      onExpire: (trouble) => {
         this.stopWaiting();
-        counters.holdTimeouts.add(reason);
-        this.#reject(this.#outOfTime(isPrimary, message, this.#refusal ?? hold.trouble));
+        this.#reject(outOfTime(isForPrimary, message, trouble, this.#context.limits.holdTimeoutMs));
       },
     });
-    if (this.#holdTicket === null) {
+    if (isHeld) this.waitFor(Wait.Hold, message);
+    else {
       this.later(() =>
         this.#reject(new SwitchyardError('too_many_held', `too many sessions wait already: ${message}`)),
       );
-      return Admission.Wait;
     }
-    if (isNew) {
-      counters.holds.add(reason);
-      logger.debug({ user: this.#owner.identity.user, reason, why: message }, 'unit held');
-    }
-    this.waitFor(Wait.Hold, message);
     return Admission.Wait;
   }
 
-  #outOfTime(isPrimary: boolean, message: string, trouble: HoldRefusal | null): SwitchyardError {
-    if (trouble?.isFull === true) return noRoom(trouble, this.#context.limits.holdTimeoutMs);
-    const hint = 'The session stays open; try again later.';
-    return new SwitchyardError(isPrimary ? 'no_primary' : 'no_standby', trouble?.message ?? message, { hint });
-  }
-
   #reject(error: Error, isFinal = false): void {
-    this.leaveHold();
+    this.holding.leave();
+    this.#navigator.settle();
     this.#owner.onRejected(error, isFinal);
   }
 
   /** The unit has its node: it waits no more. */
   #admitted(): void {
+    this.#navigator.settle();
+    this.holding.admitted();
+  }
+
+  /** What the router says only where it changes what the unit asked for. */
+  #reasonOf(decision: NodeDecision): string {
+    if (this.#choice === null || this.#choice.target === decision.target)
+      return this.#choice?.reason ?? decision.reason;
+    return this.#navigator.isAvoiding ? SplitReason.Refused : decision.reason;
+  }
+
+  /** No standby has what the session has seen, but one may have it in a moment. */
+  #mayWaitForStandby({ reason }: NodeDecision): boolean {
+    return reason === RouteReason.Fence && !this.#navigator.isAvoiding && this.#split?.homecoming.isDue === true;
+  }
+
+  #waitForStandby(split: Split): Admission {
+    const isThere = (): boolean => {
+      const decision = this.#decide(this.#current());
+      return decision.kind === 'node' && decision.target === 'standby';
+    };
+    const { homecoming } = split;
+    const what = 'a standby that has what the session has seen';
+    this.#waitForProgress(split, what, isThere, homecoming.waitMs, (hasArrived) => {
+      homecoming.waited(hasArrived);
+      this.#owner.onRetry();
+    });
+    return Admission.Wait;
+  }
+
+  #waitForProgress({ progress }: Split, what: string, isThere: () => boolean, ms: number, done: ProgressDone): void {
     const { clock, counters } = this.#context;
-    if (this.#heldSinceMs !== null) counters.holdDuration.observeMs(clock.nowMs() - this.#heldSinceMs);
-    this.#holdTicket?.leave(true);
-    this.#holdTicket = null;
-    this.leaveHold();
-  }
-
-  #leaveTicket(): void {
-    this.#holdTicket?.leave();
-    this.#holdTicket = null;
-  }
-
-  /**
-   * Whether DISCARD ALL takes everything away that the session has left on its backend. It leaves loaded libraries, connections to
-   * elsewhere, the temporary slots of a replication connection, and the names of settings that were made up (documentation, "DISCARD").
-   */
-  #isCleanable(): boolean {
-    const { identity, state } = this.#owner;
-    return !identity.isReplication && state.isCleanable;
-  }
-
-  /** Counts the session where it is, or where it is on its way to. */
-  #countAt(node: NodeName | null): void {
-    const { registry } = this.#context;
-    if (this.#countedAt !== null) registry.detached(this.#countedAt);
-    if (node !== null) registry.attached(node);
-    this.#countedAt = node;
+    const sinceMs = clock.nowMs();
+    this.waitFor(Wait.Freshness, what);
+    progress.begin(isThere, ms, (hasArrived) => {
+      counters.fenceWaits.observeMs(clock.nowMs() - sinceMs);
+      this.stopWaiting();
+      done(hasArrived);
+    });
   }
 }

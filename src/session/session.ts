@@ -4,15 +4,18 @@ import type { Wire } from '../net/wire.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { CollectTable } from '../protocol/frame-scanner.js';
-import { Admission } from '../relay/relay.js';
-import type { Loss, Relay, RelayOwner, Replay, TransactionEnd } from '../relay/relay.js';
+import type { Relay } from '../relay/relay.js';
 import { StreamRelay } from '../relay/stream-relay.js';
 import { PinReason } from '../sql/pin-reason.js';
-import { canRunAgain } from '../sql/analysis.js';
-import type { TextFacts } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
+import { Berths } from './berths.js';
+import type { Berth, BerthsOwner, Target } from './berths.js';
+import { Boarding } from './boarding.js';
+import type { BoardingOwner } from './boarding.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext, SessionIntent } from './context.js';
+import { Conversation } from './conversation.js';
+import type { ConversationOwner, Ending } from './conversation.js';
 import { Departure } from './departure.js';
 import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
@@ -21,15 +24,26 @@ import { Listening } from './listening.js';
 import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
-import { Replayer } from './replayer.js';
 import { requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
-import type { SeekerOwner } from './seeker.js';
+import type { SeekerOwner } from './seeker-owner.js';
+import type { UnitChoice } from './split/chooser.js';
+import { decisionNotice } from './split/decision-notice.js';
+import { IdleStandby } from './split/idle-standby.js';
+import { Split } from './split/split.js';
 import { SessionState } from './state/session-state.js';
-import { Wait } from './wait.js';
+import type { Wait } from './wait.js';
+
+/** Where a unit went, and why; `atMs`: monotonic. */
+export interface LastDecision {
+  readonly target: Target;
+  readonly node: NodeName;
+  readonly reason: string;
+  readonly atMs: number;
+}
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
-export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
+export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, BerthsOwner, BoardingOwner {
   readonly id: number;
   readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
@@ -40,18 +54,23 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   readonly #seeker: Seeker;
   readonly #settler: LossSettler;
   readonly #greeter: Greeter;
-  readonly #facts: () => TextFacts;
+  readonly #conversation: Conversation;
   readonly #inspector: Inspector;
   readonly #departure: Departure;
-  readonly #replayer: Replayer;
+  readonly #berths: Berths;
+  readonly #boarding: Boarding;
+  /** Null: all units go the same way. */
+  readonly #split: Split | null;
   readonly #listening: Listening;
+  readonly #idleStandby: IdleStandby | null;
   #isClosed = false;
-  /** The client has ended its sending side. */
-  #isClientEnding = false;
-  /** The next backend must be in a transaction when the waiting unit comes. */
-  #mustBegin = false;
+  /** Why the last unit went where it went. */
+  #lastReason = '';
+  #lastTarget: Target = 'primary';
+  #lastNode: NodeName | null = null;
+  #lastAtMs = 0;
   /** Set while a shutdown or a drain waits for the next boundary. */
-  #ending: { readonly reason: CloseReason; readonly error: SwitchyardError } | null = null;
+  #ending: Ending | null = null;
 
   /** `rest`: bytes of the client that were read behind its log-in. */
   constructor(
@@ -63,23 +82,40 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     collect: CollectTable,
     context: SessionContext,
   ) {
+    const { limits } = context;
+    const isSplit = intent.route === 'split';
     this.id = id;
     this.identity = identity;
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
-    this.state = new SessionState(context.limits.preparedStatements, context.analyzer, context.clock);
+    this.state = new SessionState(limits.preparedStatements, context.analyzer, context.clock, identity.ownSettings);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
     this.#greeter = new Greeter(identity, intent, context.greetings);
-    this.#facts = () => this.#greeter.textFacts;
-    const limits = { messageBytesMax: context.limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
-    this.relay = new StreamRelay(wire, rest, this, collect, limits, context.counters);
-    this.#departure = new Departure(id, this.relay, () => this.#seeker.target, context);
-    this.#seeker = new Seeker(this, context);
-    this.#inspector = new Inspector(this, context);
-    this.#replayer = new Replayer(id, context);
-    this.#listening = new Listening(this, this.#seeker, context);
+    this.#berths = new Berths(this, context);
+    this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit, context);
+    this.#split = isSplit ? new Split(this.state, identity.database, intent, context.split) : null;
+    this.#seeker = new Seeker(this, this.#berths, this.#split, context);
     this.#settler = new LossSettler(this, this.#seeker, context);
+    this.#inspector = new Inspector(this, context);
+    this.#listening = new Listening(this, this.#seeker, context);
+    this.#idleStandby = this.#split === null ? null : new IdleStandby(this, this.#berths, this.#split, context);
+    const parts = {
+      state: this.state,
+      greeter: this.#greeter,
+      berths: this.#berths,
+      boarding: this.#boarding,
+      seeker: this.#seeker,
+      split: this.#split,
+      settler: this.#settler,
+      inspector: this.#inspector,
+      listening: this.#listening,
+    };
+    this.#conversation = new Conversation(this, parts, context);
+    const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
+    this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters);
+    this.relay.askAtUnit = isSplit;
+    this.#departure = new Departure(this, this.#berths, context);
   }
 
   // ---- what others see
@@ -94,8 +130,34 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   }
 
   /** As what that node was chosen. */
-  get target(): 'primary' | 'standby' | null {
-    return this.relay.backend === null ? null : this.#seeker.target;
+  get target(): Target | null {
+    return this.#berths.attached?.target ?? null;
+  }
+
+  /** It has a backend there that was chosen as such, attached or not. */
+  isOn(node: NodeName, target: Target): boolean {
+    return this.#berths.of(target)?.backend.identity.node === node;
+  }
+
+  /** The nodes on which it has a backend, the attached one first. */
+  get nodes(): readonly NodeName[] {
+    const { attached, parked } = this.#berths;
+    return [attached, parked].flatMap((berth) => (berth === null ? [] : [berth.backend.identity.node]));
+  }
+
+  /** It is in the middle of something there. */
+  isBusyOn(node: NodeName): boolean {
+    return !this.#isClosed && this.node === node && !this.relay.isAtBoundary;
+  }
+
+  /** Where the last unit went, and why; null: there was none. */
+  get lastDecision(): LastDecision | null {
+    if (this.#lastNode === null) return null;
+    return { target: this.#lastTarget, node: this.#lastNode, reason: this.#lastReason, atMs: this.#lastAtMs };
+  }
+
+  get ending(): Ending | null {
+    return this.#ending;
   }
 
   get isClosed(): boolean {
@@ -109,6 +171,11 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
 
   get isAtBoundary(): boolean {
     return this.relay.isAtBoundary;
+  }
+
+  /** See BerthsOwner. DISCARD ALL leaves the temporary slots of a replication connection. */
+  get isCleanable(): boolean {
+    return !this.identity.isReplication && this.state.isCleanable;
   }
 
   get wait(): Wait | null {
@@ -139,8 +206,8 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
   }
 
   /** Ends the session at its next boundary, or now if it is at one. */
-  endAtBoundary(reason: CloseReason, error: SwitchyardError): void {
-    if (this.relay.isAtBoundary) this.end(reason, error);
+  endAtBoundary(reason: CloseReason, error: Error): void {
+    if (this.relay.isAtBoundary) this.close(reason, fatalOf(error));
     else {
       this.#ending = { reason, error };
       this.relay.askAtUnit = true;
@@ -155,14 +222,10 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.#departure.look();
   }
 
-  /** Gives an idle backend on `node` back, so that nothing there waits for this session. */
+  /** Gives idle backends on `node` back, so that nothing there waits for this session. */
   leaveIfIdle(node: NodeName): void {
-    if (this.node !== node || !this.relay.isAtBoundary) return;
-    if (this.state.pinReason !== null) this.#inspector.inspect();
-    else {
-      this.#seeker.giveBack('drain');
-      this.#listening.keep();
-    }
+    this.#departure.leaveIfIdle(node);
+    this.#listening.keep();
   }
 
   /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
@@ -170,9 +233,9 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.#departure.evict(why);
   }
 
-  /** Asks the node now what the session has there, if that may free it and it is at a boundary. */
-  inspect(): void {
-    this.#inspector.inspect();
+  /** Asks the node now, if the session has a backend there, what it has left behind; if that may free it and it is at a boundary. */
+  inspect(node: NodeName): void {
+    this.#departure.inspect(node);
   }
 
   /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
@@ -184,166 +247,60 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     else cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
   }
 
-  // ---- RelayOwner: the client
-
-  onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
-    if (this.#inspector.isRunning || this.#replayer.isRunning) {
-      this.#seeker.waitFor(Wait.Boundary, 'its state is being asked for, or brought back');
-      return Admission.Wait;
-    }
-    const ending = this.#ending;
-    if (ending === null || !this.relay.isAtBoundary) {
-      return this.#seeker.admit(() => this.state.peek(type, buffer, start, end, this.#facts));
-    }
-    this.#seeker.later(() => this.end(ending.reason, ending.error));
-    return Admission.Wait;
-  }
-
-  onClientFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    this.state.sent(type, buffer, start, end, this.#facts);
-  }
-
-  onTerminate(): void {
-    this.close(CloseReason.Terminated, null);
-  }
-
-  onClientViolation(message: string): void {
-    this.close(CloseReason.ClientViolation, fatalOf(new SwitchyardError('protocol_violation', message)));
-  }
-
-  onClientEnd(): void {
-    this.#isClientEnding = true;
-    if (this.relay.isQuiet || this.relay.isWaiting) this.close(CloseReason.ClientGone, null);
-  }
-
-  onClientClose(): void {
-    this.close(CloseReason.ClientGone, null);
-  }
-
-  // ---- RelayOwner: the backend
-
-  onParameter(buffer: Buffer, start: number, end: number): boolean {
-    return this.#greeter.note(buffer, start, end);
-  }
-
-  onAcknowledged(type: number): void {
-    this.state.acknowledged(type);
-  }
-
-  onCommandEnd(type: number, buffer: Buffer, start: number, end: number): void {
-    this.state.commandEnded(type, buffer, start, end);
-  }
-
-  onStalePlan(): Replay | null {
-    return this.state.prepareAgain();
-  }
-
-  onUnitTakenBack(): void {
-    this.#context.counters.replays.add('plan_changed');
-    this.state.failed();
-    this.state.ended(TransactionStatus.Idle);
-  }
-
-  onCommandFailed(): void {
-    this.state.failed();
-  }
-
-  onSubstituteEnd(): void {
-    this.state.ended(TransactionStatus.Idle);
-    this.state.settle();
-    if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
-    else this.#listening.keep();
-  }
-
-  transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null {
-    return this.state.transactionEnd(type, buffer, start, end, this.#facts);
-  }
-
-  onTransactionReopened(): void {
-    this.#mustBegin = true;
-  }
-
-  mayTakeBack(): boolean {
-    const first = this.state.oldestUnit;
-    return (
-      this.#context.limits.replayBytes > 0 && !this.isInTransaction && first !== undefined && canRunAgain(first.repeat)
-    );
-  }
-
-  onBackendError(fields: ErrorFields): void {
-    this.state.failed();
-    // A user may have asked for a read-only transaction; a primary that went read-only would speak of recovery.
-    const isWrongRole =
-      fields.sqlState === '25006' && this.#seeker.target === 'primary' && fields.message.includes('recovery');
-    if (isWrongRole) this.#context.counters.wrongRoleErrors += 1;
-  }
-
-  onUnitEnd(): void {
-    this.#context.counters.units.add(this.#seeker.target);
-    this.#settler.unitEnded();
-    this.state.ended(this.relay.backend?.transactionStatus ?? TransactionStatus.Idle);
-  }
-
-  onQuiet(): void {
-    this.state.settle();
-    if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
-    else if (this.#ending !== null && this.relay.isAtBoundary) this.end(this.#ending.reason, this.#ending.error);
-    else if (this.#seeker.wait === Wait.Boundary) {
-      this.#seeker.stopWaiting();
-      this.relay.resume();
-    }
-    this.#inspector.onQuiet();
-  }
-
-  onReplayError(fields: ErrorFields, part: number): void {
-    this.#replayer.failed(fields, part);
-  }
-
-  onReplayDone(): void {
-    const { backend } = this.relay;
-    if (backend === null) return;
-    const { failure, notice } = this.#replayer;
-    if (failure !== null) {
-      this.#seeker.later(() => this.end(CloseReason.CannotMove, failure));
-      return;
-    }
-    this.#tellParameters(backend);
-    if (notice !== null) this.relay.say(notice);
-    this.#replayer.begin(null);
-    this.#seeker.stopWaiting();
-    this.relay.resume();
-  }
-
-  onBackendLost(loss: Loss): void {
-    const node = loss.backend.identity.node;
-    this.#seeker.lost(loss.backend);
-    this.#inspector.drop();
-    this.#replayer.begin(null);
-    if (this.#isClosed) return;
-    const why = loss.farewell?.sqlState ?? loss.error?.message;
-    this.#context.logger.debug({ session: this.id, node, why }, 'backend lost');
-    this.#settler.take(loss);
-  }
+  // ---- SettlerOwner, BerthsOwner, BoardingOwner
 
   onSettled(): void {
-    if (this.relay.isWaiting) this.#seeker.later(() => this.relay.resume());
-    else if (this.#isClientEnding) this.close(CloseReason.ClientGone, null);
-    else if (this.#ending !== null) this.end(this.#ending.reason, this.#ending.error);
-    else this.#listening.keep();
+    this.#conversation.onSettled();
+  }
+
+  onLeft({ target }: Berth): void {
+    if (target === 'standby') this.#split?.standbyLeft();
+  }
+
+  onParkedLost(berth: Berth, farewell: ErrorFields | null): void {
+    this.#departure.parkedLost(berth, farewell);
+  }
+
+  ownSettingShown(name: string): string | null {
+    return this.#split?.shown(name) ?? null;
   }
 
   // ---- SeekerOwner
 
-  onBackend(backend: Backend): void {
-    const replay = this.#greeter.isGreeted ? this.state.replay(this.#mustBegin) : null;
-    this.#mustBegin = false;
-    this.#replayer.begin(replay);
-    this.relay.attach(backend, replay);
+  inspectHere(): void {
+    this.#inspector.inspect();
+  }
+
+  takeUp(berth: Berth, choice: UnitChoice | null): boolean {
+    return !this.#boarding.takeUp(berth, choice);
+  }
+
+  leaveTransaction(berth: Berth): void {
+    this.#boarding.mustBegin = this.#split?.takeBegun() ?? null;
+    this.state.abandon(true);
+    this.#berths.giveBack(berth, 'move');
+  }
+
+  onAdmitted(target: Target, reason: string): void {
+    const { relay } = this;
+    this.#lastTarget = target;
+    this.#lastReason = reason;
+    this.#lastNode = this.node;
+    this.#lastAtMs = this.#context.clock.nowMs();
+    this.#context.counters.routed.add(this.intent.route, target, reason);
+    this.#split?.admitted();
+    if (this.#split !== null) this.#berths.used();
+    if (this.#split?.explains === true && relay.isQuiet) relay.say(decisionNotice(target, this.node, reason));
+  }
+
+  onBackend(berth: Berth): void {
+    const isReplaying = this.#boarding.board(berth);
     this.#departure.arrived();
-    this.relay.askAtUnit = replay !== null || this.#ending !== null || !this.#context.gate.isOpen;
-    if (!this.#greeter.isGreeted) this.#greet(backend.parameters);
-    else if (replay === null) {
-      this.#tellParameters(backend);
+    this.#idleStandby?.arrived(berth);
+    this.relay.askAtUnit = this.#split !== null || isReplaying || this.#ending !== null || !this.#context.gate.isOpen;
+    if (!this.#greeter.isGreeted) this.#greet(berth.backend.parameters);
+    else if (!isReplaying) {
+      this.#boarding.tellParameters();
       this.relay.resume();
     } // else nothing of the client may run before the session's state is there
   }
@@ -357,13 +314,13 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.relay.resume();
     // No unit asked: the client's input had only been stopped for an earlier one.
     if (this.relay.isWaiting) return;
-    this.#seeker.leaveHold();
+    this.#seeker.holding.leave();
     this.#listening.keep();
   }
 
   onRejected(error: Error, isFinal: boolean): void {
     if (this.#isClosed) return;
-    this.#mustBegin = false;
+    this.#boarding.mustBegin = null;
     if (this.#greeter.isGreeted && !isFinal) {
       if (this.relay.isWaiting) this.relay.rejectUnit(errorOf(error));
       else this.#listening.refused();
@@ -380,17 +337,13 @@ export class Session implements RelayOwner, SeekerOwner, SettlerOwner {
     this.relay.resume();
   }
 
-  #tellParameters(backend: Backend): void {
-    const changed = this.#greeter.update(backend);
-    if (changed.length > 0) this.relay.say(changed);
-  }
-
   /** Says `last`, if anything, and ends; at once and without a word when the stream is broken. */
   close(reason: CloseReason, last: Buffer | null, isBroken = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#settler.drop();
     this.#inspector.drop();
+    this.#idleStandby?.close();
     this.#seeker.close();
     if (isBroken) this.relay.destroy();
     else this.relay.close(last);

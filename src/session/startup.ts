@@ -10,8 +10,9 @@ import { readStartupPacket } from '../protocol/startup-packet.js';
 import type { StartupMessage } from '../protocol/startup-packet.js';
 import type { ClockTimer } from '../util/clock.js';
 import { makeCancelKey } from './cancel-key.js';
-import type { SessionIntent } from './context.js';
 import type { Door, Doorkeeper } from './doorkeeper.js';
+import type { SessionIntent } from './context.js';
+import { readOwnOptions } from './own-options.js';
 import { Session } from './session.js';
 import { readStartupOptions } from './startup-options.js';
 
@@ -230,8 +231,18 @@ export class Startup implements WireHandler {
     else parameters.set('options', options.rest);
     const isReplication = isReplicationRequest(parameters.get('replication'));
     if (!isReplication) parameters.delete('replication');
-    const intent = this.#narrow(options.own, isReplication);
-    if (intent === null) return;
+    const { listener } = this.#door;
+    const ownSettings = readOwnOptions(options.own, this.#door);
+    if (ownSettings instanceof SwitchyardError) {
+      this.#fail(ownSettings);
+      return;
+    }
+    const intent = narrowed(this.#door.intent, ownSettings);
+    if (isReplication && intent.route !== 'primary') {
+      const served = 'replication connections are served on listeners with route primary only';
+      this.#fail(new SwitchyardError('unsupported_protocol', served));
+      return;
+    }
     this.#finish();
     const session = new Session(
       registry.nextId(),
@@ -241,10 +252,11 @@ export class Startup implements WireHandler {
         applicationName: parameters.get('application_name') ?? '',
         clientAddress: this.#wire.remoteAddress,
         clientPort: this.#wire.remotePort,
-        listener: this.#door.listener,
+        listener,
         credentials,
         parameters,
         startupKey: JSON.stringify([...parameters]),
+        ownSettings,
         isReplication,
         protocol: message.spoken,
         cancelKey: makeCancelKey(message.spoken, (processId) => registry.isProcessIdTaken(processId)),
@@ -258,36 +270,6 @@ export class Startup implements WireHandler {
     registry.add(session);
     this.#keeper.logger.debug({ ...this.#who(), session: session.id, protocol: message.spoken }, 'session begins');
     session.open();
-  }
-
-  /** What the listener offers, narrowed by the client's own options; null when they ask for something else. */
-  #narrow(own: ReadonlyMap<string, string>, isReplication: boolean): SessionIntent | null {
-    const intent = this.#door.intent;
-    for (const [name, value] of own) {
-      if (name !== 'route') {
-        this.#fail(
-          new SwitchyardError('bad_route_option', `unrecognized option "switchyard.${name}"`, {
-            hint: 'Known: switchyard.route.',
-          }),
-        );
-        return null;
-      }
-      if (value !== intent.route) {
-        const detail = `The listener "${this.#door.listener}" has the route ${intent.route}; a client can narrow a route, not widen it.`;
-        this.#fail(new SwitchyardError('bad_route_option', `route "${value}" is not available here`, { detail }));
-        return null;
-      }
-    }
-    if (isReplication && intent.route !== 'primary') {
-      this.#fail(
-        new SwitchyardError(
-          'unsupported_protocol',
-          'replication connections are served on listeners with route primary only',
-        ),
-      );
-      return null;
-    }
-    return intent;
   }
 
   #failWith(sqlState: string, message: string): void {
@@ -333,6 +315,12 @@ export class Startup implements WireHandler {
     this.#keeper.startups -= 1;
     this.#keeper.clock.clearTimer(this.#timer);
   }
+}
+
+/** What a client asks of the router that has narrowed the route at its log-in: it is as if there were a listener for that. */
+function narrowed(intent: SessionIntent, ownSettings: ReadonlyMap<string, string>): SessionIntent {
+  const route = ownSettings.get('route');
+  return route === 'primary' || route === 'standby' ? { ...intent, route, stickiness: 'session' } : intent;
 }
 
 /** As PostgreSQL reads the parameter: a boolean, or `database` for logical replication. */

@@ -10,5 +10,9 @@ export const Wait = {
   Judgement: 'judgement',
   /** For the next try at a node that refused. */
   Retry: 'retry',
+  /** For its state to be brought to the backend. */
+  State: 'state',
+  /** For a standby that has what the session has seen. */
+  Freshness: 'freshness',
 } as const;
 export type Wait = (typeof Wait)[keyof typeof Wait];

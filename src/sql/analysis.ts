@@ -4,13 +4,28 @@ import type { PinReason } from './pin-reason.js';
 export type Effect =
   /**
    * SET name = ...; `sql` is a whole statement that can be run again elsewhere, one character for each byte. `role` and
-   * `session_authorization` are settings too. `isLocal`: for the transaction only.
+   * `session_authorization` are settings too. `isLocal`: for the transaction only. `value`: what it is set to, of the settings that the proxy
+   * itself goes by (see `isOwnValue`); null for every other one, and where it cannot be told.
    */
-  | { readonly kind: 'set'; readonly name: string; readonly sql: string; readonly isLocal: boolean }
+  | {
+      readonly kind: 'set';
+      readonly name: string;
+      readonly sql: string;
+      readonly isLocal: boolean;
+      readonly value: string | null;
+    }
   /** RESET name, SET name TO DEFAULT. */
   | { readonly kind: 'reset'; readonly name: string; readonly isLocal: boolean }
   | { readonly kind: 'reset_all' }
-  | { readonly kind: 'begin' }
+  /** `isolation` in lower case ("repeatable read"). Null: BEGIN says nothing of it, and the session's default holds. */
+  | { readonly kind: 'begin'; readonly isReadOnly: boolean | null; readonly isolation: string | null }
+  /** SET TRANSACTION, or a setting that is about the present transaction only; as with `begin`. `hasSnapshot`: it takes that of another one. */
+  | {
+      readonly kind: 'set_transaction';
+      readonly isReadOnly: boolean | null;
+      readonly isolation: string | null;
+      readonly hasSnapshot: boolean;
+    }
   | { readonly kind: 'commit' | 'rollback'; readonly isChained: boolean }
   | { readonly kind: 'prepare_transaction' }
   | { readonly kind: 'savepoint' | 'release' | 'rollback_to'; readonly name: string }
@@ -33,6 +48,65 @@ export type Effect =
   | { readonly kind: 'pin'; readonly reason: PinReason; readonly name: string | null }
   /** Takes such a thing away again (DROP, CLOSE, pg_advisory_unlock_all ...), if it is the only one of its kind and name. */
   | { readonly kind: 'unpin'; readonly reason: PinReason; readonly name: string | null };
+
+/** What kind of thing a statement does, as far as its grammar tells. */
+export const Access = {
+  /**
+   * SELECT, VALUES, TABLE; EXPLAIN of such without ANALYZE; COPY of such, or of a table, TO STDOUT. Nothing is said of the functions,
+   * operators, casts and relations in it: see `names`.
+   */
+  Read: 'read',
+  /** A query that locks rows: FOR UPDATE, FOR NO KEY UPDATE, FOR SHARE, FOR KEY SHARE, anywhere in it. */
+  RowLock: 'row_lock',
+  /** INSERT, UPDATE, DELETE, MERGE, also somewhere within WITH; EXPLAIN and COPY of such. */
+  Write: 'write',
+  /** SELECT ... INTO. */
+  Into: 'into',
+  /** BEGIN, COMMIT, SAVEPOINT, PREPARE TRANSACTION ... */
+  Transaction: 'transaction',
+  /** SET, RESET, PREPARE, DEALLOCATE, LISTEN, UNLISTEN, DISCARD, LOAD, SET CONSTRAINTS, and cursors: DECLARE, FETCH, MOVE, CLOSE. */
+  Session: 'session',
+  Show: 'show',
+  /** EXPLAIN ANALYZE of whatever, or what may be one. */
+  ExplainAnalyze: 'explain_analyze',
+  /** EXECUTE, and EXPLAIN of it: what was prepared decides, and its arguments, whose `names` are told here. */
+  Execute: 'execute',
+  /** CREATE, ALTER, DROP, GRANT, COMMENT ...: what catalogues tell may be another thing afterwards. */
+  Definition: 'definition',
+  /** Everything else: VACUUM, LOCK, TRUNCATE, CALL, DO, NOTIFY, COPY FROM, COPY TO a file or a program ... */
+  Utility: 'utility',
+  /** It was not read. */
+  Unknown: 'unknown',
+} as const;
+export type Access = (typeof Access)[keyof typeof Access];
+
+/** A name as written. `schema` null: it is found by the session's search path. A name of a database before it is left out. */
+export interface QualifiedName {
+  readonly schema: string | null;
+  readonly name: string;
+}
+
+/**
+ * The names that decide what a statement does beyond its grammar, each once. What does not run is not looked into: the body of PREPARE, of a
+ * view, of a rule.
+ */
+export interface NamesUsed {
+  /**
+   * Functions that are called, aggregates and window functions too; what the grammar itself makes of special forms stands in `pg_catalog`
+   * (`extract`, `AT TIME ZONE`, `LIKE ... ESCAPE`). Methods of TABLESAMPLE are functions too. CURRENT_USER, CURRENT_TIMESTAMP and their like are no calls.
+   */
+  readonly functions: readonly QualifiedName[];
+  /** Tables, views and the like; not where the name is that of a WITH query whose scope it stands in. */
+  readonly relations: readonly QualifiedName[];
+  /** Also those that stand behind IN, BETWEEN, LIKE, SIMILAR TO, NULLIF, IS DISTINCT FROM, CASE x WHEN, USING and NATURAL. */
+  readonly operators: readonly QualifiedName[];
+  /** Targets of casts and types of columns that are defined in the query; of an array, that of its elements. */
+  readonly types: readonly QualifiedName[];
+  /** Last parts of `a.b` and `(a).b`: PostgreSQL calls a function of that name, `b(a)`, where `a` is a row without such a column. */
+  readonly attributes: readonly string[];
+}
+
+export const noNames: NamesUsed = { functions: [], relations: [], operators: [], types: [], attributes: [] };
 
 /** Whether a statement may run once more after the connection that ran it was lost before its end was seen. */
 export const Repeat = {
@@ -64,7 +138,11 @@ export function canRunAgain(repeat: Repeat): boolean {
 export interface StatementAnalysis {
   readonly effects: readonly Effect[];
   readonly repeat: Repeat;
-  /** SELECT without INTO, VALUES, TABLE, SHOW, or EXPLAIN of such: where writes are refused it has changed nothing but the session. */
+  readonly access: Access;
+  readonly names: NamesUsed;
+  /** The name of the setting that SHOW asks for, in lower case ("all" for ALL); null for every other statement. */
+  readonly show: string | null;
+  /** SELECT without INTO, VALUES, TABLE, SHOW, EXPLAIN or COPY TO STDOUT of such: where writes are refused it has changed nothing but the session. */
   readonly isQuery: boolean;
   /** Such a query that locks no row, has no INSERT or the like within, and calls only functions that are known to change nothing. */
   readonly isRead: boolean;
@@ -75,7 +153,20 @@ export interface StatementAnalysis {
 /** A string of statements, in order. Immutable, and shared by all texts that differ only in literals. */
 export interface Analysis {
   readonly statements: readonly StatementAnalysis[];
+  /** The text without its literals, the same for all texts of its kind; one character for each byte. Null: it was not read. */
+  readonly template: string | null;
 }
+
+/** What is said of a statement that was not read. */
+export const unreadFacts = {
+  repeat: Repeat.Never,
+  access: Access.Unknown,
+  names: noNames,
+  show: null,
+  isQuery: false,
+  isRead: false,
+  functions: [],
+} as const satisfies Omit<StatementAnalysis, 'effects'>;
 
 /** How a text is to be read. */
 export interface TextFacts {

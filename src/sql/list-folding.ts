@@ -24,7 +24,7 @@ export const Before = { Other: 0, In: 1, Values: 2, Array: 3 } as const;
 export type Before = (typeof Before)[keyof typeof Before];
 
 /**
- * Folds lists while a template is written: items of IN, of ARRAY[] and rows of VALUES that hold nothing but constants become an empty
+ * Folds lists while a template is written: items of IN, of ARRAY[] and rows of VALUES that hold nothing but constants become a
  * string, and an item that equals the one before it is dropped.
  */
 export class ListFolder {

@@ -2,6 +2,7 @@ import type { FuncCall, Node, VariableSetStmt } from 'libpg-query';
 import type { EffectList } from './effect-list.js';
 import { PinReason } from './pin-reason.js';
 import type { SourceText } from './source-text.js';
+import { modesOf } from './transaction-effects.js';
 
 /** Longest statement that is kept so as to bring a setting back, in bytes. */
 export const SETTING_BYTES_MAX = 4096;
@@ -12,8 +13,22 @@ const ofTransaction: ReadonlySet<string> = new Set([
   'transaction_read_only',
   'transaction_deferrable',
 ]);
+/** What transactions begin with that do not say otherwise, as far as it decides where they can run. */
+const ofNextTransactions: ReadonlySet<string> = new Set([
+  'default_transaction_isolation',
+  'default_transaction_read_only',
+]);
+/** Names of settings of the proxy itself. */
+const OWN_PREFIX = 'switchyard.';
+/** Spellings of false (documentation, "Boolean Type"). */
+const NO_VALUES = /^(?:0|of|off|n|no|f|fa|fal|fals|false)$/;
 const TEMPORARY_SCHEMA = /pg_temp/i;
 const UPPER_CASE = /[A-Z]+/g;
+
+/** Whether the value of a setting is told, because the proxy goes by it; the name in lower case. */
+export function isOwnValue(name: string): boolean {
+  return name.startsWith(OWN_PREFIX) || ofNextTransactions.has(name);
+}
 
 /** Effects of SET and RESET. Source: PostgreSQL documentation, "SET", and the pages it refers to. */
 export function noteSetting(statement: VariableSetStmt, source: SourceText, found: EffectList): void {
@@ -29,14 +44,16 @@ export function noteSetting(statement: VariableSetStmt, source: SourceText, foun
       return;
     case 'VAR_SET_MULTI':
       if (statement.name === 'SESSION CHARACTERISTICS') noteCharacteristics(statement.args ?? [], found);
-      // Others are about the present transaction.
+      else if (statement.name === 'TRANSACTION') {
+        found.add({ kind: 'set_transaction', ...modesOf(statement.args ?? []), hasSnapshot: false });
+      } else found.add({ kind: 'set_transaction', isReadOnly: null, isolation: null, hasSnapshot: true });
       return;
     case 'VAR_SET_CURRENT':
       // The value that it has may be one that was set for the transaction.
       if (!isLocal) found.pin(PinReason.Setting);
       return;
     case 'VAR_SET_VALUE':
-      noteValue(name, source.statement(), isLocal, found);
+      noteValue(name, source.statement(), isLocal, found, () => writtenValue(statement.args ?? [], source));
       return;
     default:
       found.pin(PinReason.Setting);
@@ -71,11 +88,14 @@ export function noteSetConfig(call: FuncCall, isOnce: boolean, source: SourceTex
     return;
   }
   const sql = `SELECT pg_catalog.set_config(${name}, ${value}, ${isLocal ? 'true' : 'false'})`;
-  noteValue(settingName(setting), sql, isLocal, found);
+  noteValue(settingName(setting), sql, isLocal, found, () => source.valueOf(value));
 }
 
-function noteValue(name: string, sql: string, isLocal: boolean, found: EffectList): void {
-  if (ofTransaction.has(name)) return;
+function noteValue(name: string, sql: string, isLocal: boolean, found: EffectList, value: () => string | null): void {
+  if (ofTransaction.has(name)) {
+    noteMode(name, value(), found);
+    return;
+  }
   noteTemporaryPath(name, sql, found);
   if (name === 'seed' || sql.length > SETTING_BYTES_MAX) {
     if (!isLocal || name === 'seed') found.pin(PinReason.Setting);
@@ -83,7 +103,15 @@ function noteValue(name: string, sql: string, isLocal: boolean, found: EffectLis
   }
   // Another session user takes the role with it.
   if (name === 'session_authorization') found.add({ kind: 'reset', name: 'role', isLocal });
-  found.add({ kind: 'set', name, sql, isLocal });
+  found.add({ kind: 'set', name, sql, isLocal, value: isOwnValue(name) ? value() : null });
+}
+
+/** SET of a mode of the present transaction by its name as a setting. */
+function noteMode(name: string, value: string | null, found: EffectList): void {
+  const folded = value?.toLowerCase() ?? null;
+  const isReadOnly = name === 'transaction_read_only' && folded !== null ? !NO_VALUES.test(folded) : null;
+  const isolation = name === 'transaction_isolation' ? folded : null;
+  found.add({ kind: 'set_transaction', isReadOnly, isolation, hasSnapshot: false });
 }
 
 function noteReset(name: string, isLocal: boolean, found: EffectList): void {
@@ -105,13 +133,24 @@ function noteCharacteristics(modes: readonly Node[], found: EffectList): void {
     const constant = arg !== undefined && 'A_Const' in arg ? arg.A_Const : undefined;
     const value = constant?.sval === undefined ? String(constant?.ival?.ival === 1) : `'${constant.sval.sval ?? ''}'`;
     const name = `default_${defname}`;
-    found.add({ kind: 'set', name, sql: `SET ${name} = ${value}`, isLocal: false });
+    const plain = constant?.sval?.sval ?? value;
+    found.add({ kind: 'set', name, sql: `SET ${name} = ${value}`, isLocal: false, value: plain });
   }
 }
 
 /** Names of settings are compared without case, quoted or not. */
-function settingName(name: string): string {
+export function settingName(name: string): string {
   return name.replaceAll(UPPER_CASE, (letters) => letters.toLowerCase());
+}
+
+/** What SET gives a setting: one string, number or word; null when it is something else. A word is as PostgreSQL folds it. */
+function writtenValue(args: readonly Node[], source: SourceText): string | null {
+  const [arg, ...others] = args;
+  if (arg === undefined || others.length > 0 || !('A_Const' in arg)) return null;
+  const { sval, location = 0 } = arg.A_Const;
+  const token = source.token(location);
+  if (sval === undefined) return /^\d/.test(token) ? token : null;
+  return /^(?:['$]|[enu]&?')/i.test(token) ? source.valueOf(token) : (sval.sval ?? '');
 }
 
 /** A string constant as it was written, also one that is cast to text; null when it is none. */

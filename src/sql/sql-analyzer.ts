@@ -1,5 +1,5 @@
 import type { RawStmt } from 'libpg-query';
-import { Repeat } from './analysis.js';
+import { unreadFacts } from './analysis.js';
 import type { Analysis, SqlAnalyzer, TextFacts } from './analysis.js';
 import { PinReason } from './pin-reason.js';
 import { SourceText } from './source-text.js';
@@ -47,12 +47,12 @@ export class TreeAnalyzer implements SqlAnalyzer {
     const verdict = this.#cache.get(template);
     if (verdict?.kind === 'analysis') return verdict.analysis;
     const source = new SourceText(this.#reader.out, buffer, escapesInStrings);
-    if (verdict !== undefined) return analyzeAll(verdict.statements, source);
+    if (verdict !== undefined) return analyzeAll(verdict.statements, source, template);
     const { out } = this.#reader;
     const parsed = this.#parser.parse(out.bytes, 0, out.length);
     if (parsed.kind === 'not_read') return unknown;
     if (parsed.kind === 'refused') return this.#analyzeText(buffer, start, end, escapesInStrings, template);
-    const analysis = analyzeAll(parsed.statements, source);
+    const analysis = analyzeAll(parsed.statements, source, template);
     this.#cache.set(template, source.wasUsed ? parsed : { kind: 'analysis', analysis });
     return analysis;
   }
@@ -65,34 +65,29 @@ export class TreeAnalyzer implements SqlAnalyzer {
     const parsed = this.#parser.parse(out.bytes, 0, out.length);
     if (parsed.kind !== 'tree') return unknown;
     const source = new SourceText(out, buffer, escapesInStrings);
-    const analysis = analyzeAll(parsed.statements, source);
+    const analysis = analyzeAll(parsed.statements, source, template);
     if (!source.wasUsed) this.#cache.set(template, { kind: 'analysis', analysis });
     return analysis;
   }
 }
 
-function analyzeAll(statements: readonly RawStmt[], source: SourceText): Analysis {
+function analyzeAll(statements: readonly RawStmt[], source: SourceText, template: string): Analysis {
   return {
     statements: statements.map((raw) => {
       source.begin(raw);
       return raw.stmt === undefined ? unreadStatement(PinReason.UnknownStatement) : analyzeStatement(raw.stmt, source);
     }),
+    template,
   };
 }
 
 function unread(reason: PinReason): Analysis {
-  return { statements: [unreadStatement(reason)] };
+  return { statements: [unreadStatement(reason)], template: null };
 }
 
 /** One statement that stands for all of a text. */
 function unreadStatement(reason: PinReason): Analysis['statements'][number] {
-  return {
-    effects: [{ kind: 'pin', reason, name: null }],
-    repeat: Repeat.Never,
-    isQuery: false,
-    isRead: false,
-    functions: [],
-  };
+  return { ...unreadFacts, effects: [{ kind: 'pin', reason, name: null }] };
 }
 
 function isAscii(text: Buffer, start: number, end: number): boolean {

@@ -14,12 +14,23 @@ export type Parsed =
   /** It is too long, or there is no parser at the moment. */
   | { readonly kind: 'not_read' };
 
+/** Why a text is no SQL. */
+export interface SqlMistake {
+  /** In the parser's words. */
+  readonly message: string;
+  /** Characters before the place in question; null: there is none. */
+  readonly at: number | null;
+}
+
 const refused: Parsed = { kind: 'refused' };
 const notRead: Parsed = { kind: 'not_read' };
 
 /** Where the fields of PgQueryParseResult lie. */
 const TREE_AT = 0;
 const ERROR_AT = 8;
+/** The same of PgQueryError: its message, and the place, counted from 1. */
+const MESSAGE_AT = 0;
+const PLACE_AT = 16;
 
 export interface SqlParserOptions {
   /** Called when the parser has broken, or could not be made again. What it was reading is not told. */
@@ -64,13 +75,29 @@ export class SqlParser {
       return notRead;
     }
     try {
-      return parseWith(instance, text.subarray(start, end));
+      return parseWith(instance, text.subarray(start, end)).parsed;
     } catch (error) {
-      this.#instance = null;
-      this.#fault(error);
-      void this.#reload();
+      this.#broke(error);
       return notRead;
     }
+  }
+
+  /** What is wrong with a text that is refused; null for every other one. For people: what is parsed all the time need not know. */
+  mistakeIn(text: Uint8Array): SqlMistake | null {
+    const instance = this.#instance;
+    if (text.length > PARSED_BYTES_MAX || instance === null) return null;
+    try {
+      return parseWith(instance, text).mistake;
+    } catch (error) {
+      this.#broke(error);
+      return null;
+    }
+  }
+
+  #broke(error: unknown): void {
+    this.#instance = null;
+    this.#fault(error);
+    void this.#reload();
   }
 
   async #reload(): Promise<void> {
@@ -93,25 +120,34 @@ export class SqlParser {
 }
 
 /** Throws when the instance is of no more use. */
-function parseWith(instance: ParserInstance, text: Uint8Array): Parsed {
+function parseWith(
+  instance: ParserInstance,
+  text: Uint8Array,
+): { readonly parsed: Parsed; readonly mistake: SqlMistake | null } {
   const at = instance._malloc(text.length + 1);
   if (at === 0) throw new Error('the SQL parser is out of memory');
   instance.HEAPU8.set(text, at);
   instance.HEAPU8[at + text.length] = 0;
   const result = instance._wasm_parse_query_raw(at);
   if (result === 0) throw new Error('the SQL parser gave no result');
-  const json =
-    instance.getValue(result + ERROR_AT, 'i32') === 0
-      ? textAt(instance, instance.getValue(result + TREE_AT, 'i32'))
-      : null;
+  const error = instance.getValue(result + ERROR_AT, 'i32');
+  const mistake = error === 0 ? null : mistakeAt(instance, error);
+  const json = error === 0 ? textAt(instance, instance.getValue(result + TREE_AT, 'i32')) : null;
   instance._free(at);
   instance._wasm_free_parse_result(result);
-  if (json === null) return refused;
+  if (json === null) return { parsed: refused, mistake };
   const tree: unknown = JSON.parse(json);
   if (typeof tree !== 'object' || tree === null || !('stmts' in tree) || !Array.isArray(tree.stmts)) {
     throw new Error('the SQL parser gave no statements');
   }
-  return { kind: 'tree', statements: tree.stmts as readonly RawStmt[], treeBytes: json.length };
+  const statements = tree.stmts as readonly RawStmt[];
+  return { parsed: { kind: 'tree', statements, treeBytes: json.length }, mistake };
+}
+
+function mistakeAt(instance: ParserInstance, error: number): SqlMistake {
+  const message = textAt(instance, instance.getValue(error + MESSAGE_AT, 'i32'));
+  const place = instance.getValue(error + PLACE_AT, 'i32');
+  return { message: Buffer.from(message, 'latin1').toString('utf8'), at: place > 0 ? place - 1 : null };
 }
 
 /** A text that ends in a zero byte. */

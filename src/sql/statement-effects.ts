@@ -1,21 +1,24 @@
-import type { ExplainStmt, FuncCall, Node, SelectStmt, TransactionStmt } from 'libpg-query';
-import { Repeat } from './analysis.js';
+import type { CopyStmt, ExplainStmt, FuncCall, Node, SelectStmt } from 'libpg-query';
+import { Access, Repeat } from './analysis.js';
 import type { Effect, StatementAnalysis } from './analysis.js';
+import { isAtomic } from './atomic-statements.js';
 import { EffectList } from './effect-list.js';
+import { isAnalyzed } from './explained.js';
+import { isHarmlessFunction } from './harmless-functions.js';
+import { NameCollector } from './names-used.js';
 import { noteDrop, noteRename } from './object-effects.js';
 import { PinReason } from './pin-reason.js';
-import { isAtomic } from './atomic-statements.js';
-import { isHarmlessFunction } from './harmless-functions.js';
 import { isRepeatableFunction, pinOfFunction, SET_CONFIG, UNLOCK_ALL } from './session-functions.js';
-import { noteSetConfig, noteSetting } from './setting-effects.js';
+import { noteSetConfig, noteSetting, settingName } from './setting-effects.js';
+import { callsOnce } from './single-calls.js';
 import type { SourceText } from './source-text.js';
-import { nameParts, scanTree } from './tree-scan.js';
-import type { TreeVisitor } from './tree-scan.js';
+import { accessOfUtility, isCopyOut } from './statement-access.js';
+import { noteTransaction } from './transaction-effects.js';
+import { scanTree } from './tree-scan.js';
+import type { Change, TreeVisitor } from './tree-scan.js';
 
 /** DECLARE ... WITH HOLD among the options of a cursor, in the tree of this version of the parser. */
 const CURSOR_HOLD = 0x20;
-/** Values of an option that turn it off. */
-const NO_WORDS: ReadonlySet<string> = new Set(['false', 'off']);
 
 const discards = {
   DISCARD_ALL: 'all',
@@ -24,7 +27,10 @@ const discards = {
   DISCARD_TEMP: 'temp',
 } as const;
 
-/** Tells what one statement does to its session, from its tree and, where that is not enough, from its text. */
+/** From what matters least to what matters most. */
+const gravity: readonly Change[] = [Access.RowLock, Access.Into, Access.Write];
+
+/** Tells what one statement does, to its session and altogether, from its tree and, where that is not enough, from its text. */
 export function analyzeStatement(statement: Node, source: SourceText): StatementAnalysis {
   const reading = new StatementReading(source);
   reading.read(statement);
@@ -34,31 +40,43 @@ export function analyzeStatement(statement: Node, source: SourceText): Statement
 class StatementReading implements TreeVisitor {
   readonly #source: SourceText;
   readonly #found = new EffectList();
-  readonly #functions = new Set<string>();
+  readonly #names = new NameCollector();
+  /** Last parts of the names of functions that are called. */
+  readonly #called = new Set<string>();
   /** Calls that surely run exactly once. */
   #once: ReadonlySet<FuncCall> = new Set();
+  #access: Access = Access.Unknown;
+  /** The gravest that was found. */
+  #change: Change | null = null;
   #repeat: Repeat = Repeat.Never;
   #isQuery = false;
-  #changesRows = false;
+  #isChangeWithin = false;
+  #show: string | null = null;
 
   constructor(source: SourceText) {
     this.#source = source;
   }
 
   result(): StatementAnalysis {
-    const functions = [...this.#functions];
+    const functions = [...this.#called];
     const isRolledBack = this.#repeat === Repeat.Always || functions.every(isRepeatableFunction);
+    const changes = this.#change !== null || this.#isChangeWithin;
     return {
       effects: this.#found.effects,
       repeat: isRolledBack ? this.#repeat : Repeat.Never,
+      access: this.#access,
+      names: this.#names.result(),
+      show: this.#show,
       isQuery: this.#isQuery,
-      isRead: this.#isQuery && !this.#changesRows && isRolledBack && functions.every(isHarmlessFunction),
+      isRead: this.#isQuery && !changes && isRolledBack && functions.every(isHarmlessFunction),
       functions,
     };
   }
 
-  onCall(call: FuncCall, name: string): void {
-    this.#functions.add(name);
+  onCall(call: FuncCall, parts: readonly string[]): void {
+    this.#names.addFunction(parts);
+    const name = parts.at(-1) ?? '';
+    this.#called.add(name);
     const isOnce = this.#once.has(call);
     if (name === SET_CONFIG) noteSetConfig(call, isOnce, this.#source, this.#found);
     else if (name === UNLOCK_ALL && isOnce) this.#found.unpin(PinReason.AdvisoryLock);
@@ -68,12 +86,32 @@ class StatementReading implements TreeVisitor {
     }
   }
 
+  onFunction(parts: readonly string[]): void {
+    this.#names.addFunction(parts);
+  }
+
+  onRelation(parts: readonly string[]): void {
+    this.#names.addRelation(parts);
+  }
+
+  onOperator(parts: readonly string[]): void {
+    this.#names.addOperator(parts);
+  }
+
+  onType(parts: readonly string[]): void {
+    this.#names.addType(parts);
+  }
+
+  onAttribute(name: string): void {
+    this.#names.addAttribute(name);
+  }
+
   onTemporaryRelation(name: string): void {
     this.#found.pin(PinReason.TemporaryObject, name);
   }
 
-  onChange(): void {
-    this.#changesRows = true;
+  onChange(change: Change): void {
+    if (this.#change === null || gravity.indexOf(change) > gravity.indexOf(this.#change)) this.#change = change;
   }
 
   onTemporaryName(): void {
@@ -83,13 +121,12 @@ class StatementReading implements TreeVisitor {
   read(node: Node): void {
     if ('SelectStmt' in node) this.#readSelect(node.SelectStmt);
     else if ('InsertStmt' in node || 'UpdateStmt' in node || 'DeleteStmt' in node || 'MergeStmt' in node) {
+      this.#access = Access.Write;
       this.#repeat = Repeat.IfRolledBack;
       scanTree(node, this);
-    } else if ('VariableSetStmt' in node)
-      this.#always(() => noteSetting(node.VariableSetStmt, this.#source, this.#found));
-    else if ('TransactionStmt' in node) this.#readTransaction(node.TransactionStmt);
-    else if ('ExplainStmt' in node) this.#readExplain(node.ExplainStmt);
-    else if (!this.#readPrepared(node) && !this.#readSession(node)) this.#readObject(node);
+    } else if ('ExplainStmt' in node) this.#readExplain(node.ExplainStmt);
+    else if ('CopyStmt' in node) this.#readCopy(node.CopyStmt, node);
+    else this.#readUtility(node);
   }
 
   #readSelect(select: SelectStmt): void {
@@ -98,6 +135,27 @@ class StatementReading implements TreeVisitor {
     this.#repeat = isInto ? Repeat.ByClient : Repeat.IfRolledBack;
     this.#once = callsOnce(select);
     scanTree(select, this);
+    this.#access = this.#change ?? Access.Read;
+  }
+
+  #readCopy(copy: CopyStmt, node: Node): void {
+    scanTree(node, this);
+    const isOut = isCopyOut(copy);
+    const isQuery = isOut && (copy.query === undefined || 'SelectStmt' in copy.query) && this.#change !== Access.Into;
+    this.#access = isOut ? (this.#change ?? Access.Read) : Access.Utility;
+    this.#isQuery = isQuery;
+    if (isQuery) this.#repeat = Repeat.IfRolledBack;
+    else if (isAtomic(node)) this.#repeat = Repeat.ByClient;
+  }
+
+  #readUtility(node: Node): void {
+    this.#access = accessOfUtility(node);
+    if ('TransactionStmt' in node) {
+      if (noteTransaction(node.TransactionStmt, this.#found)) this.#repeat = Repeat.Always;
+    } else if ('VariableSetStmt' in node) {
+      this.#repeat = Repeat.Always;
+      noteSetting(node.VariableSetStmt, this.#source, this.#found);
+    } else if (!this.#readPrepared(node) && !this.#readSession(node)) this.#readObject(node);
   }
 
   /** PREPARE and what belongs to it. */
@@ -127,6 +185,7 @@ class StatementReading implements TreeVisitor {
     if ('VariableShowStmt' in node) {
       this.#repeat = Repeat.Always;
       this.#isQuery = true;
+      this.#show = settingName(node.VariableShowStmt.name ?? '');
     } else if ('ListenStmt' in node) {
       this.#repeat = Repeat.Always;
       found.add({ kind: 'listen', channel: node.ListenStmt.conditionname ?? '' });
@@ -175,49 +234,16 @@ class StatementReading implements TreeVisitor {
     else if (!('RuleStmt' in node || 'CreateTrigStmt' in node || 'CreatePolicyStmt' in node)) scanTree(node, this);
   }
 
-  #readTransaction({ kind, chain: isChained = false, savepoint_name: name = '' }: TransactionStmt): void {
-    const found = this.#found;
-    switch (kind) {
-      case 'TRANS_STMT_BEGIN':
-      case 'TRANS_STMT_START':
-        this.#repeat = Repeat.Always;
-        found.add({ kind: 'begin' });
-        return;
-      case 'TRANS_STMT_COMMIT':
-        found.add({ kind: 'commit', isChained });
-        return;
-      case 'TRANS_STMT_ROLLBACK':
-        found.add({ kind: 'rollback', isChained });
-        return;
-      case 'TRANS_STMT_SAVEPOINT':
-        found.add({ kind: 'savepoint', name });
-        return;
-      case 'TRANS_STMT_RELEASE':
-        found.add({ kind: 'release', name });
-        return;
-      case 'TRANS_STMT_ROLLBACK_TO':
-        found.add({ kind: 'rollback_to', name });
-        return;
-      case 'TRANS_STMT_PREPARE':
-        found.add({ kind: 'prepare_transaction' });
-        return;
-      case 'TRANS_STMT_COMMIT_PREPARED':
-      case 'TRANS_STMT_ROLLBACK_PREPARED':
-        // They belong to the cluster, not to the session.
-        return;
-      default:
-        found.pin(PinReason.UnknownStatement);
-    }
-  }
-
   /** What is explained runs with ANALYZE only. */
   #readExplain({ query, options = [] }: ExplainStmt): void {
     const runs = isAnalyzed(options, this.#source);
     if (query === undefined) return;
     const inner = analyzeStatement(query, this.#source);
-    for (const name of inner.functions) this.#functions.add(name);
+    this.#access = runs === false ? inner.access : Access.ExplainAnalyze;
+    this.#names.addAll(inner.names);
+    for (const name of inner.functions) this.#called.add(name);
     this.#isQuery = inner.isQuery;
-    this.#changesRows = !inner.isRead;
+    this.#isChangeWithin = !inner.isRead;
     this.#repeat = runs === false ? Repeat.Always : inner.repeat;
     if (runs === false) return;
     for (const effect of inner.effects) {
@@ -226,11 +252,6 @@ class StatementReading implements TreeVisitor {
       if (runs || effect.kind === 'pin' || effect.kind === 'execute') this.#found.add(effect);
       else if (isOfSetting(effect)) this.#found.pin(PinReason.Setting);
     }
-  }
-
-  #always(note: () => void): void {
-    this.#repeat = Repeat.Always;
-    note();
   }
 }
 
@@ -246,47 +267,4 @@ function makesTable(select: SelectStmt): boolean {
     branch = branch.larg;
   }
   return false;
-}
-
-/** Calls of set_config and pg_advisory_unlock_all that surely run exactly once each: the SELECT consists of such calls and constants. */
-function callsOnce(select: SelectStmt): ReadonlySet<FuncCall> {
-  const { targetList = [], op = 'SETOP_NONE', limitOption, ...rest } = select;
-  const calls = new Set<FuncCall>();
-  if (op !== 'SETOP_NONE' || limitOption === 'LIMIT_OPTION_WITH_TIES' || Object.keys(rest).length > 0) return calls;
-  for (const target of targetList) {
-    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
-    if (value !== undefined && 'FuncCall' in value && isPlainCall(value.FuncCall)) calls.add(value.FuncCall);
-    // Another function may give no row at all.
-    else if (value === undefined || !('A_Const' in value)) return new Set();
-  }
-  return calls;
-}
-
-/** One of those two, as PostgreSQL has them: each gives exactly one value. */
-function isPlainCall({
-  funcname,
-  agg_filter: filter,
-  over,
-  agg_order: order,
-  agg_distinct: distinct,
-}: FuncCall): boolean {
-  const parts = nameParts(funcname);
-  const isOurs = parts.length === 1 || (parts.length === 2 && parts[0] === 'pg_catalog');
-  const name = parts.at(-1);
-  const isPlain = filter === undefined && over === undefined && order === undefined && distinct !== true;
-  return isOurs && isPlain && (name === SET_CONFIG || name === UNLOCK_ALL);
-}
-
-/** Whether EXPLAIN runs the statement: ANALYZE is the last of that name, and not off. Null when a literal says so. */
-function isAnalyzed(options: readonly Node[], source: SourceText): boolean | null {
-  let runs: boolean | null = false;
-  for (const option of options) {
-    if (!('DefElem' in option) || option.DefElem.defname !== 'analyze') continue;
-    const { arg, location = 0 } = option.DefElem;
-    if (arg === undefined) runs = true;
-    else if (/^[a-z]/i.test(source.tokenBehind(location)))
-      runs = !('String' in arg && NO_WORDS.has(arg.String.sval ?? ''));
-    else runs = null;
-  }
-  return runs;
 }

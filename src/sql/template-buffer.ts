@@ -13,11 +13,20 @@ const SHORT_BYTES_MAX = 64;
 
 const BLANK = 0x20;
 const QUOTE = 0x27;
+const MARK = 0x3f;
+
+/**
+ * What every string is in a template. It is not empty, because the parser tells an empty name of a file from none at all no more: COPY to a
+ * file would look like COPY TO STDOUT.
+ */
+export const STRING_IN_TEMPLATE = '?';
+/** Its length with its quotes. */
+export const STRING_BYTES = 3;
 
 /** The text of a template while it is written, and where each of its tokens came from. Used again for every text. */
 export class TemplateBuffer {
-  /** One byte more than is ever checked for, so that an empty string always fits where a token was. */
-  readonly bytes: Buffer = Buffer.alloc(TEMPLATE_BYTES_MAX + 1);
+  /** Some bytes more than are ever checked for, so that a string always fits where a token was. */
+  readonly bytes: Buffer = Buffer.alloc(TEMPLATE_BYTES_MAX + STRING_BYTES);
   length = 0;
   tokenCount = 0;
   /** More was written than fits; what is here is no template. */
@@ -83,7 +92,13 @@ export class TemplateBuffer {
     this.#at[first] = length;
     this.tokenCount = first + 1;
     this.length = length;
+    this.putString();
+  }
+
+  /** A string, in place of whatever one. */
+  putString(): void {
     this.put(QUOTE);
+    this.put(MARK);
     this.put(QUOTE);
   }
 

@@ -1,6 +1,6 @@
 import { lex, TokenKind } from './lexer.js';
 import { Before, ListFolder } from './list-folding.js';
-import { TemplateBuffer } from './template-buffer.js';
+import { STRING_BYTES, TemplateBuffer } from './template-buffer.js';
 
 /** What became of a text that was read. */
 export const Reading = {
@@ -23,7 +23,6 @@ const OPEN_SQUARE = 0x5b;
 const CLOSE_SQUARE = 0x5d;
 const COLON = 0x3a;
 const SEMICOLON = 0x3b;
-const PLUS = 0x2b;
 const MINUS = 0x2d;
 const DOLLAR = 0x24;
 const ONE = 0x31;
@@ -38,6 +37,17 @@ const SET_CONFIG = Buffer.from('set_config');
 /** Words that are constants. */
 const CONSTANTS: readonly Buffer[] = ['null', 'true', 'false', 'default', 'array'].map((word) => Buffer.from(word));
 
+/**
+ * Types of PostgreSQL whose casts of constants in lists are left out of the template. No other cast is: its type may be a domain, and then
+ * its name matters.
+ */
+const PLAIN_TYPES: readonly Buffer[] = (
+  'bigint bool boolean bytea char date decimal float4 float8 inet int int2 int4 int8 integer interval json jsonb numeric ' +
+  'real smallint text time timestamp timestamptz timetz uuid varchar'
+)
+  .split(' ')
+  .map((word) => Buffer.from(word));
+
 /** What the last token was, as far as the next one cares. */
 const Last = {
   /** Nothing, a bracket, a comma or a semicolon. */
@@ -51,7 +61,7 @@ type Last = (typeof Last)[keyof typeof Last];
 
 /**
  * Makes the template of a text: the same statements without comments, with one form of white space, with words folded as PostgreSQL does,
- * with an empty string for every string, 1 for every number and $1 for every parameter, and with long lists of constants folded. It is SQL
+ * with '?' for every string, 1 for every number and $1 for every parameter, and with long lists of constants folded. It is SQL
  * again, so that it can be parsed in place of the text, which may be very much longer; and it is the key under which is kept what was found.
  */
 export class TemplateReader {
@@ -69,6 +79,8 @@ export class TemplateReader {
   #before: Before = Before.Other;
   /** How many colons stand directly before. */
   #colons = 0;
+  /** The last token was a number with a sign: behind `-1::int` stands the cast of 1, and an operator before it. */
+  #isSigned = false;
   /** The last word was UESCAPE: the string behind it must stay. */
   #isEscapeNext = false;
   readonly #visit: (kind: TokenKind, start: number, end: number) => void;
@@ -94,6 +106,7 @@ export class TemplateReader {
     this.#lastByte = 0;
     this.#before = Before.Other;
     this.#colons = 0;
+    this.#isSigned = false;
     this.#isEscapeNext = false;
     const isComplete = lex(text, start, end, escapesInStrings, this.#visit);
     if (!isComplete) return Reading.Unfinished;
@@ -123,6 +136,7 @@ export class TemplateReader {
     this.#lastByte = byte;
     this.#before = Before.Other;
     this.#colons = byte === COLON ? this.#colons + 1 : 0;
+    this.#isSigned = false;
     this.#isEscapeNext = false;
   }
 
@@ -134,6 +148,7 @@ export class TemplateReader {
         return;
       case OPEN:
       case OPEN_SQUARE:
+        if (lists.isInList && this.#lastByte === MINUS) lists.notConstant();
         if (!lists.willOpen(this.#before, byte === OPEN_SQUARE)) this.#isTooDeep = true;
         return;
       case CLOSE:
@@ -142,7 +157,9 @@ export class TemplateReader {
         return;
       default:
         lists.endRows();
-        if (lists.isInList && byte !== PLUS && byte !== MINUS && byte !== COLON) lists.notConstant();
+        if (lists.isInList && !(byte === COLON ? !this.#isSigned : byte === MINUS && this.#last === Last.Mark)) {
+          lists.notConstant();
+        }
     }
   }
 
@@ -152,8 +169,13 @@ export class TemplateReader {
     const isVerbatim = this.#keepsLiterals || !isLiteral || this.#isEscapeNext || this.#isUnicodeString(kind, start);
     const needsBlank = this.#last === Last.Wordlike || (this.#lastByte === AMPERSAND && start > this.#lastEnd);
     const isType = this.#colons === 2;
-    if (!this.#keepsLiterals) this.#lists.endRows();
-    if (!out.open(start, end, isVerbatim ? end - start + 1 : 2, needsBlank)) return;
+    if (!this.#keepsLiterals) {
+      this.#lists.endRows();
+      // The sign of a number is a part of it; everything else has operators before it, which matter.
+      this.#isSigned = this.#lastByte === MINUS && kind === TokenKind.Number;
+      if (this.#lastByte === MINUS && !this.#isSigned && this.#lists.isInList) this.#lists.notConstant();
+    }
+    if (!out.open(start, end, isVerbatim ? end - start + 1 : STRING_BYTES, needsBlank)) return;
     this.#last = Last.Wordlike;
     this.#lastByte = 0;
     this.#before = Before.Other;
@@ -178,8 +200,7 @@ export class TemplateReader {
       out.put(DOLLAR);
       out.put(ONE);
     } else {
-      out.put(QUOTE);
-      out.put(QUOTE);
+      out.putString();
     }
   }
 
@@ -211,7 +232,7 @@ export class TemplateReader {
     const lists = this.#lists;
     if (!lists.isInList) return;
     if (isWord(bytes, at, length, SET_CONFIG)) lists.mustStay();
-    else if (!isType && !CONSTANTS.some((word) => isWord(bytes, at, length, word))) lists.notConstant();
+    else if (!(isType ? PLAIN_TYPES : CONSTANTS).some((word) => isWord(bytes, at, length, word))) lists.notConstant();
   }
 
   #takeName(start: number, end: number): void {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { RawStmt } from 'libpg-query';
-import type { Analysis } from './analysis.js';
+import type { Analysis, NamesUsed } from './analysis.js';
 
 /** Most templates that are kept. */
 export const VERDICTS_MAX = 10_000;
@@ -15,6 +15,7 @@ const ENTRY_BYTES = 300;
 const TREE_FACTOR = 3;
 const STATEMENT_BYTES = 200;
 const EFFECT_BYTES = 150;
+const NAME_BYTES = 40;
 
 /**
  * What is known of all texts of one template: what they do; or, where that depends on a literal, the parse tree of the template, so that
@@ -79,9 +80,18 @@ export class VerdictCache {
 function bytesOf(verdict: Verdict): number {
   if (verdict.kind === 'tree') return ENTRY_BYTES + verdict.treeBytes * TREE_FACTOR;
   let bytes = ENTRY_BYTES;
-  for (const { effects, functions } of verdict.analysis.statements) {
-    bytes += STATEMENT_BYTES + effects.length * EFFECT_BYTES;
-    for (const name of functions) bytes += name.length + 40;
+  for (const { effects, functions, names } of verdict.analysis.statements) {
+    bytes += STATEMENT_BYTES + effects.length * EFFECT_BYTES + bytesOfNames(names);
+    for (const name of functions) bytes += name.length + NAME_BYTES;
   }
+  return bytes;
+}
+
+function bytesOfNames({ functions, relations, operators, types, attributes }: NamesUsed): number {
+  let bytes = 0;
+  for (const list of [functions, relations, operators, types]) {
+    for (const { schema, name } of list) bytes += name.length + (schema?.length ?? 0) + 2 * NAME_BYTES;
+  }
+  for (const name of attributes) bytes += name.length + NAME_BYTES;
   return bytes;
 }

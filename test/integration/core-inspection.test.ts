@@ -57,7 +57,7 @@ test('a session that is never idle is not asked, unless it is told to', async (t
   await client.rows(harmless);
   for (let i = 0; i < 10; i += 1) await client.rows('select pg_sleep(0.05)');
   assert.equal(session.pinReason, 'procedure');
-  session.inspect();
+  if (session.node !== null) session.inspect(session.node);
   const reply = client.query('select 41 + 1');
   assert.deepEqual((await reply).rows, [['42']], 'what comes meanwhile waits for the answer');
   assert.equal(session.pinReason, null);
@@ -82,7 +82,7 @@ test('an inspection that the node does not answer is cancelled, and hits nothing
   await blocker.rows('begin');
   await blocker.rows('lock table pg_catalog.pg_depend in access exclusive mode');
   await client.rows(harmless);
-  session.inspect();
+  if (session.node !== null) session.inspect(session.node);
   assert.equal(session.isAtBoundary, false);
   const startedAtMs = performance.now();
   client.send(query('select 1'), query('select pg_sleep(0.2), 2'));
@@ -100,7 +100,7 @@ test('a node that dies under an inspection is a node that dies', async (t) => {
   await blocker.rows('begin');
   await blocker.rows('lock table pg_catalog.pg_depend in access exclusive mode');
   await client.rows(harmless);
-  session.inspect();
+  if (session.node !== null) session.inspect(session.node);
   t.after(async () => {
     if (!cluster().primary.isRunning) await cluster().primary.start();
   });

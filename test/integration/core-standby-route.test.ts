@@ -11,7 +11,7 @@ import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, sharedCluster, waitForBacken
 const cluster = sharedCluster({ appStatements: ['create table written(a int)', 'alter table written owner to app'] });
 
 /** Quick to see that a standby lags, and that it does not any more. */
-const quick = { max_lag: '400ms', recover_lag: '200ms', lag_samples: 2 };
+const quick = { max_lag: '400ms', recover_lag: '200ms', lag_samples: 2, slow_start: '0ms' };
 
 /** How many of so many new sessions each node gets. */
 async function spread(proxy: CoreProxy, sessions: number, listener = 'standby'): Promise<Record<string, number>> {

@@ -16,6 +16,8 @@ export type Step =
   | { readonly kind: 'prepare'; readonly name: string; readonly statement: string }
   | { readonly kind: 'run'; readonly name: string }
   | { readonly kind: 'close'; readonly name: string }
+  | { readonly kind: 'prepare_unnamed'; readonly statement: string }
+  | { readonly kind: 'run_unnamed' }
   /** To another backend, if there is nothing that pins the session. */
   | { readonly kind: 'move' };
 
@@ -23,7 +25,7 @@ export type Step =
 export const madeUpNames = ['app.a', 'app.b', 'app.c', 'app.d'] as const;
 
 /** Everything that a session has and that can be asked for; the same question to both. */
-const questions: readonly string[] = [
+export const questions: readonly string[] = [
   'show all',
   `select name, from_sql, parameter_types::text from pg_catalog.pg_prepared_statements order by 1`,
   'select * from pg_catalog.pg_listening_channels() order by 1',
@@ -36,7 +38,8 @@ const leftovers =
   `union all select 'advisory_lock', count(*)::text from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() ` +
   `union all select 'cursor_with_hold', count(*)::text from pg_catalog.pg_cursors where is_holdable and name <> ''`;
 
-function messagesOf(step: Step): readonly Buffer[] {
+/** The messages of one unit. */
+export function messagesOf(step: Step): readonly Buffer[] {
   switch (step.kind) {
     case 'simple':
       return [query(step.statements.join('; '))];
@@ -48,6 +51,10 @@ function messagesOf(step: Step): readonly Buffer[] {
       return [bind({ statement: step.name }), execute(), sync()];
     case 'close':
       return [close('S', step.name), sync()];
+    case 'prepare_unnamed':
+      return [parse(step.statement), sync()];
+    case 'run_unnamed':
+      return [bind(), execute(), sync()];
     case 'move':
     default:
       return [];
@@ -55,12 +62,12 @@ function messagesOf(step: Step): readonly Buffer[] {
 }
 
 /** The same for a session on a server and for one behind the proxy. */
-function essence({ types, rows, tags, error, status }: RawReply): object {
+export function essence({ types, rows, tags, error, status }: RawReply): object {
   return { types: types.replaceAll(/[NSA]/g, ''), rows, tags, error: error?.code ?? null, status };
 }
 
 /** Asks without touching the unnamed statement, so as to change nothing. */
-async function ask(client: RawClient, sql: string): Promise<RawReply['rows']> {
+export async function ask(client: RawClient, sql: string): Promise<RawReply['rows']> {
   const name = 'a_question';
   const reply = await client.unit(parse(sql, { name }), bind({ statement: name }), execute(), close('S', name), sync());
   assert.equal(reply.error, null, `${sql}: ${reply.error?.message}`);
@@ -120,7 +127,7 @@ export class Twins {
   async #move(): Promise<void> {
     const session = this.#session;
     if (this.#direct.status !== 'I') return;
-    session.inspect();
+    if (session.node !== null) session.inspect(session.node);
     await waitFor(() => session.isAtBoundary, { timeoutMs: 10_000, what: 'the inspection to end' });
     const { pinReason, node } = session;
     if (node === null) return;

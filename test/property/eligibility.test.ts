@@ -7,7 +7,7 @@ import { eligibleStandbys } from '../../src/routing/eligibility.js';
 import type { StandbyRequirement } from '../../src/routing/eligibility.js';
 import { route } from '../../src/routing/router.js';
 import { nodeName } from '../../src/util/brand.js';
-import { A, B, C, claimsOf, nodeViewOf, viewOf } from '../support/cluster-fakes.js';
+import { A, B, C, claimsOf, nodeViewOf, routeFactsOf, routeIntentOf, viewOf } from '../support/cluster-fakes.js';
 import { FRESHNESS, FakeCluster } from '../support/fake-cluster.js';
 
 const tagsArbitrary = fc
@@ -87,8 +87,8 @@ test('the router sends a write to the primary of the view or nowhere, and a new 
     fc.property(arbitrary, ({ view, requirement, target, fallback, current, rebalance, loads }) => {
       const decision = route(
         view,
-        { ...requirement, route: target, fallback },
-        { current, rebalance, load: (node) => loads[[A, B, C].indexOf(node)] ?? 0 },
+        routeIntentOf({ ...requirement, route: target, fallback }),
+        routeFactsOf({ current, rebalance, load: (node) => loads[[A, B, C].indexOf(node)] ?? 0 }),
       );
       if (decision.kind !== 'node') {
         return;

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatLsn, lsnBytesBehind, parseLsn } from '../../src/replication/lsn.js';
 import { Ticks } from '../../src/replication/ticks.js';
-import type { Tick } from '../../src/replication/ticks.js';
+import { DENSE_TICKS_MAX, TickHistory } from '../../src/replication/tick-history.js';
+import type { Tick } from '../../src/replication/tick-history.js';
 import { Ring } from '../../src/util/ring.js';
 import { A } from '../support/cluster-fakes.js';
 
@@ -30,9 +31,9 @@ function tell(steps: readonly { readonly written: bigint; readonly tookMs: numbe
   for (const { written, tookMs } of steps) {
     lsn += written;
     nowMs += tookMs;
-    const tick = ticks.record(ticks.send(), SOURCE, nowMs, lsn);
-    assert.ok(tick !== null);
-    all.push(tick);
+    const number = ticks.send();
+    assert.ok(ticks.record({ number, source: SOURCE, sentAtMs: nowMs, lsn, mayBeCut: false, fenceLsn: lsn }));
+    all.push({ number, sentAtMs: nowMs, lsn });
   }
   return { ticks, all, nowMs };
 }
@@ -69,13 +70,14 @@ test('the search finds the tick that a look at every tick finds', () => {
       fc.integer({ min: 1, max: 70 }),
       fc.bigInt({ min: 0n, max: 3500n }),
       (steps, capacity, lsn) => {
-        const { ticks, all } = tell(steps, capacity);
+        const { ticks, all, nowMs } = tell(steps, capacity);
         const expected =
           all
             .slice(-capacity)
             .filter((tick) => tick.lsn <= lsn)
             .at(-1) ?? null;
-        assert.equal(ticks.caughtUpTo(lsn), expected);
+        assert.equal(ticks.caughtUpTick(lsn), expected?.number ?? null);
+        assert.deepEqual(ticks.lag({ replayLsn: lsn, timeline: 1, nowMs, caughtUpAtMs: null }).tick, expected);
       },
     ),
   );
@@ -118,8 +120,51 @@ test('a fence is passed only by replaying a tick that was sent after it', () => 
       const { ticks, all } = tell(steps, 100);
       const fence = all[Math.min(at, all.length - 1)];
       assert.ok(fence !== undefined);
-      const caughtUp = ticks.caughtUpTo(replayLsn)?.number ?? 0;
+      const caughtUp = ticks.caughtUpTick(replayLsn) ?? 0;
       assert.equal(caughtUp >= fence.number, replayLsn >= fence.lsn);
     }),
+  );
+});
+
+test('behind its newest ticks the history keeps what a list keeps that drops what is too close', () => {
+  const stepsArbitrary = fc.array(fc.record({ written: fc.nat(9), tookMs: fc.nat(400) }), { maxLength: 700 });
+  fc.assert(
+    fc.property(
+      stepsArbitrary,
+      fc.integer({ min: 1, max: 400 }),
+      fc.integer({ min: 0, max: 500 }),
+      (steps, capacity, spacingMs) => {
+        const history = new TickHistory(capacity, spacingMs);
+        const dense: Tick[] = [];
+        let sparse: Tick[] = [];
+        let sentAtMs = 0;
+        let lsn = 0n;
+        for (const [index, { written, tookMs }] of steps.entries()) {
+          sentAtMs += tookMs;
+          lsn += BigInt(written);
+          const tick = { number: 2 * index + 1, sentAtMs, lsn };
+          history.push(tick);
+          dense.push(tick);
+          const over = dense.length > Math.min(capacity, DENSE_TICKS_MAX) ? dense.shift() : undefined;
+          if (
+            over !== undefined &&
+            over.sentAtMs - (sparse.at(-1)?.sentAtMs ?? Number.NEGATIVE_INFINITY) >= spacingMs
+          ) {
+            sparse.push(over);
+          }
+          sparse = sparse.slice(Math.max(0, sparse.length - Math.max(0, capacity - DENSE_TICKS_MAX)));
+        }
+        const kept = [...sparse, ...dense];
+        assert.equal(history.newest, kept.at(-1) ?? null);
+        assert.equal(history.oldest, kept[0] ?? null);
+        for (const at of [0n, lsn / 3n, lsn - 1n, lsn]) {
+          assert.equal(history.reachedBy(at), kept.findLast((tick) => tick.lsn <= at) ?? null);
+        }
+        for (const number of [0, steps.length, 2 * steps.length - 1, 2 * steps.length]) {
+          assert.equal(history.firstFrom(number), kept.find((tick) => tick.number >= number) ?? null);
+        }
+      },
+    ),
+    { numRuns: 200 },
   );
 });

@@ -4,6 +4,7 @@ import { DcsState } from '../../src/dcs/claims.js';
 import type { Claims, ClusterSettingsClaim, MemberClaim } from '../../src/dcs/claims.js';
 import type { FailureKind, ProbeFailure } from '../../src/replication/probe-failure.js';
 import type { ProbeSample } from '../../src/replication/probe.js';
+import type { RouteFacts, RouteIntent } from '../../src/routing/router.js';
 import { nodeName } from '../../src/util/brand.js';
 import type { NodeName } from '../../src/util/brand.js';
 
@@ -87,6 +88,8 @@ export function primarySample(atMs: number, lsn: bigint, over: SampleOver = {}):
     ok: true,
     inRecovery: false,
     flushedLsn: lsn,
+    isFlushCut: false,
+    insertedLsn: lsn,
     replayLsn: null,
     receiveLsn: null,
     timeline: 1,
@@ -106,6 +109,7 @@ export function standbySample(atMs: number, lsn: bigint, over: SampleOver = {}):
   return primarySample(atMs, 0n, {
     inRecovery: true,
     flushedLsn: null,
+    insertedLsn: null,
     replayLsn: lsn,
     receiveLsn: lsn,
     streaming: true,
@@ -125,6 +129,7 @@ export function nodeViewOf(name: NodeName, over: Partial<NodeView> = {}): NodeVi
     port: 5432,
     role: NodeRole.Standby,
     health: NodeHealth.Healthy,
+    healthySinceMs: 0,
     reason: null,
     timeline: 1,
     systemIdentifier: SYSTEM,
@@ -171,4 +176,23 @@ export function viewOf(
     leader: leader === null ? null : { name: leader, term: 1n },
     nodes: new Map(nodes.map((node) => [node.name, node])),
   };
+}
+
+/** Any fresh standby, and the primary when there is none; nothing beyond that. */
+export function routeIntentOf(over: Partial<RouteIntent> = {}): RouteIntent {
+  return {
+    route: 'standby',
+    fallback: 'primary',
+    prefer: 'any',
+    tags: new Map(),
+    zone: null,
+    slowStartMs: 0,
+    stickiness: 'session',
+    ...over,
+  };
+}
+
+/** A session that is nowhere yet, while nothing goes on anywhere. */
+export function routeFactsOf(over: Partial<RouteFacts> = {}): RouteFacts {
+  return { current: null, load: () => 0, rebalance: 'stale', nowMs: 0, ...over };
 }

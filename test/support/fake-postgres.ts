@@ -71,6 +71,8 @@ class FakeConnection implements ProbeConnection {
 export class FakeNode {
   inRecovery = true;
   lsn = '0/3000060';
+  /** The same as `lsn` while it is null. */
+  inserted: string | null = null;
   received: string | null = '0/3000060';
   timeline = 1;
   status: string | null = 'streaming';
@@ -136,14 +138,15 @@ export class FakeNode {
     }
     if (!this.inRecovery) {
       const file = `${this.timeline.toString(16).toUpperCase().padStart(8, '0')}0000000000000003`;
-      return [['f', this.lsn, file, null, null, null, null, null, null, null, ...this.#count(sql)]];
+      const inserted = this.inserted ?? this.lsn;
+      return [['f', this.lsn, file, null, null, null, null, null, null, null, inserted, ...this.#count(sql)]];
     }
     const pid = this.hasReceiver ? '4711' : null;
     const status = this.hasReceiver && this.seesReceiver ? this.status : null;
     const tli = this.hasReceiver && this.seesReceiver ? String(this.timeline) : null;
     const control = tli === null ? String(this.timeline) : null;
     const paused = this.isPaused ? 't' : 'f';
-    return [['t', null, null, this.lsn, this.received, pid, status, tli, control, paused, ...this.#count(sql)]];
+    return [['t', null, null, this.lsn, this.received, pid, status, tli, control, paused, null, ...this.#count(sql)]];
   }
 
   #count(sql: string): (string | null)[] {

@@ -13,6 +13,8 @@ export interface YardChanges {
   readonly promotion?: Section;
   readonly limits?: Section;
   readonly pool?: Section;
+  /** In place of one primary and one standby listener. */
+  readonly listeners?: readonly Section[];
 }
 
 /** The configuration for a Patroni cluster of the tests: a primary and a standby listener, log-in by the verifiers of the cluster. */
@@ -23,7 +25,7 @@ export function yardConfig(cluster: PatroniCluster, changes: YardChanges = {}): 
       etcd3: { hosts: cluster.etcdHosts, ...changes.etcd3 },
       monitor: { user: roles.monitor.user, password: roles.monitor.password },
     },
-    listeners: [
+    listeners: changes.listeners ?? [
       { name: 'primary', address: '127.0.0.1:0', route: 'primary' },
       { name: 'standby', address: '127.0.0.1:0', route: 'standby' },
     ],

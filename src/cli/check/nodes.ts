@@ -128,7 +128,7 @@ function judgeGrants(target: NodeTarget, { identity, gap }: ProbeSample, config:
     return fail(what, 'On the primary:', `  GRANT EXECUTE ON FUNCTION pg_control_system() TO ${role};`);
   }
   if (gap !== null || !identity.seesReceiver) {
-    const isNeeded = config.routing.requireStreaming && config.listeners.some(({ route }) => route === 'standby');
+    const isNeeded = config.routing.requireStreaming && config.listeners.some(({ route }) => route !== 'primary');
     const make = isNeeded ? fail : warn;
     const effect = isNeeded ? 'so no standby gets work' : 'so whether standbys stream is not known';
     const what = `node ${target.name}: ${role} has not the role pg_monitor, ${effect}`;

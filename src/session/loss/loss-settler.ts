@@ -8,6 +8,7 @@ import { LossJudge } from './loss-judge.js';
 import { judgeLoss } from './loss.js';
 import type { LossVerdict } from './loss.js';
 import type { Seeker } from '../seeker.js';
+import type { Target } from '../berths.js';
 import type { SessionState } from '../state/session-state.js';
 import { Wait } from '../wait.js';
 
@@ -39,6 +40,10 @@ export class LossSettler {
   #replays = 0;
   #blindReplays = 0;
   #isClosed = false;
+  /** As what the lost backend was chosen. */
+  #target: Target = 'primary';
+  /** It was a standby's, and the session has another one for all else: its end is never the session's. */
+  #isSpare = false;
 
   constructor(owner: SettlerOwner, seeker: Seeker, context: SessionContext) {
     this.#owner = owner;
@@ -47,9 +52,12 @@ export class LossSettler {
     this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settle(loss, isClusterChanging));
   }
 
-  /** A backend was lost. */
-  take(loss: Loss): void {
-    if (loss.error instanceof SwitchyardError) {
+  /** A backend was lost that was chosen as `target`; `isSpare`: the session has another one for all that is not a read. */
+  take(loss: Loss, target: Target, isSpare: boolean): void {
+    this.#target = target;
+    this.#isSpare = isSpare;
+    if (isSpare) this.#context.suspect(loss.backend.identity.node);
+    if (isSpare || loss.error instanceof SwitchyardError) {
       // We cut it ourselves, because the cluster changed.
       this.#settle(loss, true);
       return;
@@ -80,14 +88,13 @@ export class LossSettler {
     if (this.#isClosed) return;
     this.#seeker.stopWaiting();
     const { state } = this.#owner;
-    const { target } = this.#seeker;
     const isBlind = loss.farewell === null && !(loss.error instanceof SwitchyardError);
     const { outstanding: units, isListening } = state;
     // What the open transaction has left behind is gone with it, and pins nobody.
     state.abandon(loss.canReplay);
     const verdict = judgeLoss(loss, {
-      pin: state.pinReason,
-      target,
+      pin: this.#isSpare ? null : state.pinReason,
+      target: this.#target,
       isClusterChanging,
       isListening,
       isTired: this.#replays >= REPLAYS_MAX || (isBlind && this.#blindReplays >= BLIND_REPLAYS_MAX),

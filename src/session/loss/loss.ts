@@ -75,6 +75,7 @@ const unread: UnitFacts = {
   begins: false,
   mayCommit: true,
   hasCommitted: false,
+  beginning: null,
   goesOn: false,
   endsTransaction: false,
 };

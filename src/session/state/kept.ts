@@ -4,6 +4,8 @@ import type { TextFacts } from '../../sql/analysis.js';
 export interface Kept {
   readonly sql: string;
   readonly under: Circumstances;
+  /** What a setting is set to, where the proxy itself goes by it; null for all others, and where it cannot be told. */
+  readonly value: string | null;
 }
 
 /**
@@ -15,6 +17,10 @@ export interface Circumstances {
   readonly authorization: Kept | null;
   readonly role: Kept | null;
   readonly searchPath: Kept | null;
+}
+
+export function isSameReading(a: TextFacts, b: TextFacts): boolean {
+  return a.clientEncoding === b.clientEncoding && a.escapesInStrings === b.escapesInStrings;
 }
 
 /** No byte beyond ASCII and no backslash: such text does not depend on `client_encoding` or `standard_conforming_strings`. */

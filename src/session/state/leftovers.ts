@@ -1,6 +1,7 @@
 import type { Effect, TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Clock } from '../../util/clock.js';
+import { isSameReading } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, withoutPin, withPin } from './pin.js';
 import type { Pin, Pins } from './pin.js';
@@ -27,6 +28,9 @@ export const SETTING_BYTES_MAX = 16 * 1024;
 /** `SET datestyle` changes one half of the setting and leaves the other (documentation, "Date/Time Output"): so many are kept. */
 const DATESTYLE = 'datestyle';
 const DATESTYLES_MAX = 4;
+
+/** Names of settings of the proxy itself begin with this. */
+export const OWN_PREFIX = 'switchyard.';
 
 /** How SET LOCAL, and a lone call of set_config for the transaction, begin and end. */
 const SET_LOCAL = /^\s*set\s+local\s+/i;
@@ -125,18 +129,22 @@ export class Leftovers {
     );
   }
 
+  /** A setting as it is now; null: as after log-in. */
+  setting(name: string): Kept | null {
+    const { settings, locals } = this.#current;
+    return locals.get(name) ?? settings.get(name) ?? null;
+  }
+
   /** Those that hold now, for a text that was read as the facts say. */
   circumstances(facts: TextFacts): Circumstances {
     const cached = this.#circumstances;
     if (cached !== null && this.#circumstancesOf === this.#current && isSameReading(cached.reading, facts))
       return cached;
-    const { settings, locals } = this.#current;
-    const find = (name: string): Kept | null => locals.get(name) ?? settings.get(name) ?? null;
     const fresh: Circumstances = {
       reading: facts,
-      authorization: find(Circumstance.Authorization),
-      role: find(Circumstance.Role),
-      searchPath: find(Circumstance.SearchPath),
+      authorization: this.setting(Circumstance.Authorization),
+      role: this.setting(Circumstance.Role),
+      searchPath: this.setting(Circumstance.SearchPath),
     };
     this.#circumstances = fresh;
     this.#circumstancesOf = this.#current;
@@ -179,13 +187,13 @@ export class Leftovers {
   apply(effect: Effect, facts: TextFacts): void {
     switch (effect.kind) {
       case 'set':
-        this.#applySet(effect.name, effect.sql, effect.isLocal, facts);
+        this.#applySet(effect, facts);
         return;
       case 'reset':
         this.noteName(effect.name);
         if (!effect.isLocal) this.#current = withoutSetting(this.#current, effect.name);
-        else if (isCircumstance(effect.name)) {
-          const kept = { sql: `RESET ${effect.name}`, under: this.circumstances(facts) };
+        else if (isHeededLocally(effect.name)) {
+          const kept = { sql: `RESET ${effect.name}`, under: this.circumstances(facts), value: null };
           this.#current = withLocal(this.#current, effect.name, kept);
         }
         return;
@@ -194,7 +202,8 @@ export class Leftovers {
         return;
       case 'listen': {
         const sql = `LISTEN "${effect.channel.replaceAll('"', '""')}"`;
-        this.#current = withChannel(this.#current, effect.channel, { sql, under: this.circumstances(facts) });
+        const kept = { sql, under: this.circumstances(facts), value: null };
+        this.#current = withChannel(this.#current, effect.channel, kept);
         return;
       }
       case 'unlisten':
@@ -271,11 +280,13 @@ export class Leftovers {
 
   // ----
 
-  #applySet(name: string, sql: string, isLocal: boolean, facts: TextFacts): void {
+  #applySet({ name, sql, isLocal, value }: Effect & { readonly kind: 'set' }, facts: TextFacts): void {
     this.noteName(name);
     const under = this.circumstances(facts);
     if (isLocal) {
-      if (isCircumstance(name)) this.#current = withLocal(this.#current, name, { sql: forSession(sql), under });
+      if (isHeededLocally(name)) {
+        this.#current = withLocal(this.#current, name, { sql: forSession(sql), under, value });
+      }
       return;
     }
     const { settings } = this.#current;
@@ -286,13 +297,13 @@ export class Leftovers {
     }
     const before = name === DATESTYLE && !sql.includes(',') ? settings.get(name) : undefined;
     if (before === undefined) {
-      this.#current = withSetting(this.#current, name, { sql, under });
+      this.#current = withSetting(this.#current, name, { sql, under, value });
       return;
     }
     // The whole string is run as one: its last statement decides, but each says only half.
     const both = `${before.sql}; ${sql}`;
     if (both.split(';').length > DATESTYLES_MAX) this.pin(PinReason.Setting, name);
-    this.#current = withSetting(this.#current, name, { sql: both, under });
+    this.#current = withSetting(this.#current, name, { sql: both, under, value });
   }
 
   /** What is closed stays closed, also when the transaction is rolled back. */
@@ -332,11 +343,12 @@ export class Leftovers {
   }
 }
 
+/** What is set for the transaction only is of interest while that lasts. */
+function isHeededLocally(name: string): boolean {
+  return isCircumstance(name) || name.startsWith(OWN_PREFIX);
+}
+
 /** What sets for the session what `sql` has set for the transaction. */
 function forSession(sql: string): string {
   return sql.replace(SET_LOCAL, 'SET ').replace(CONFIG_LOCAL, '$1, false)');
-}
-
-function isSameReading(a: TextFacts, b: TextFacts): boolean {
-  return a.clientEncoding === b.clientEncoding && a.escapesInStrings === b.escapesInStrings;
 }

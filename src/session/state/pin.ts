@@ -51,6 +51,22 @@ const SURVIVES_FAILURE: ReadonlySet<PinReason> = new Set([
   PinReason.Procedure,
 ]);
 
+/** Whatever is read elsewhere might be another thing, or mean another thing. */
+const OF_READS: ReadonlySet<PinReason> = new Set([
+  PinReason.TemporaryObject,
+  PinReason.Setting,
+  PinReason.LoadedLibrary,
+  PinReason.Procedure,
+  PinReason.UnknownStatement,
+  PinReason.StatementTooLarge,
+  PinReason.ClientEncoding,
+  PinReason.Replication,
+]);
+
+export function holdsReads(reason: PinReason): boolean {
+  return OF_READS.has(reason);
+}
+
 export function isTransactional(reason: PinReason): boolean {
   return TRANSACTIONAL.has(reason);
 }

@@ -1,6 +1,7 @@
 import type { Analysis } from '../../sql/analysis.js';
-import { Repeat } from '../../sql/analysis.js';
+import { unreadFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
+import { isPlain } from './kept.js';
 import type { Circumstances } from './kept.js';
 import { pinned } from './reading.js';
 
@@ -26,6 +27,8 @@ export interface PreparedEntry {
   readonly statement: PreparedStatement;
   /** Those of its Parse or PREPARE. */
   readonly under: Circumstances;
+  /** Never that of another one in this session; 0 for what stands in for a statement that is not known. */
+  readonly serial: number;
 }
 
 /** Nobody will write these again. */
@@ -38,9 +41,7 @@ const nowhere: Circumstances = {
 
 /** What runs when nobody knows which statement. */
 const unread = entryOf(pinned(PinReason.StatementTooLarge));
-const harmless = entryOf({
-  statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, isRead: false, functions: [] }],
-});
+const harmless = entryOf({ statements: [{ ...unreadFacts, effects: [] }], template: null });
 
 /**
  * The prepared statements of a session, made with Parse or with PREPARE: they share their names, but for the unnamed one. They are not
@@ -58,6 +59,9 @@ export class PreparedStatements {
   #unkept = 0;
   /** There are statements that not even the name is known of, or only the unnamed one can be of that kind. */
   #unknown: 'none' | 'unnamed' | 'any' = 'none';
+  /** That of the newest entry. */
+  #serial = 0;
+  #forgotten = 0;
 
   constructor(countMax: number) {
     this.#countMax = countMax;
@@ -71,6 +75,16 @@ export class PreparedStatements {
   /** Which statements there are is not known. */
   get isUncertain(): boolean {
     return this.#unknown === 'any';
+  }
+
+  /** There may be statements of which not even the name is known. */
+  get hasUnread(): boolean {
+    return this.#unknown !== 'none';
+  }
+
+  /** How often a name has lost its statement, or got another one, since the session began. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   /** The unit under way has prepared or taken away named statements. */
@@ -94,7 +108,12 @@ export class PreparedStatements {
   }
 
   has(name: string): boolean {
-    return this.#get(name) !== null;
+    return this.get(name) !== null;
+  }
+
+  /** What is known by exactly this name, '' being the unnamed one; null: nothing. */
+  get(name: string): PreparedEntry | null {
+    return name === '' ? this.#unnamed : (this.#named.get(name) ?? null);
   }
 
   /** What running a statement does; null when there is none of that name. */
@@ -102,9 +121,19 @@ export class PreparedStatements {
     return this.find(name)?.statement.analysis ?? null;
   }
 
+  /** The text of a statement; null: there is none of that name, or it was not kept. */
+  textOf(name: string): Buffer | null {
+    const statement = this.get(name)?.statement;
+    if (statement === undefined) return null;
+    const { frame, sql } = statement;
+    if (frame === null) return sql === null ? null : Buffer.from(sql, 'latin1');
+    const parse = readParse(frame, HEADER_BYTES, frame.length);
+    return parse === null ? null : frame.subarray(parse.textStart, parse.textEnd);
+  }
+
   /** Null when there is none of that name, and none whose name is not known. */
   find(name: string): PreparedEntry | null {
-    return this.#get(name) ?? (this.#unknown === 'none' ? null : unread);
+    return this.get(name) ?? (this.#unknown === 'none' ? null : unread);
   }
 
   /** What runs when nobody knows which of the statements. */
@@ -134,18 +163,19 @@ export class PreparedStatements {
   keep(statement: PreparedStatement, under: Circumstances): void {
     const { name } = statement;
     if (name === '') {
-      this.#set('', { statement, under });
+      this.#set('', this.#entry(statement, under));
       if (this.#unknown === 'unnamed') this.#unknown = 'none';
       return;
     }
     this.#note(name);
     this.#set(name, null);
     const isRoom = this.#named.size - this.#unkept < this.#countMax;
-    if (isRoom) this.#set(name, { statement, under });
+    if (isRoom) this.#set(name, this.#entry(statement, under));
     else {
       this.release(statement);
-      if (this.#named.size < NAMES_MAX) this.#set(name, { statement: { ...statement, frame: null, sql: null }, under });
-      else this.#unknown = 'any';
+      if (this.#named.size < NAMES_MAX) {
+        this.#set(name, this.#entry({ ...statement, frame: null, sql: null }, under));
+      } else this.#unknown = 'any';
     }
   }
 
@@ -187,25 +217,32 @@ export class PreparedStatements {
     this.#journal = [];
   }
 
-  /** A node has told which named statements there are; gives those that are not known. */
-  reconcile(names: ReadonlySet<string>): readonly string[] {
-    for (const name of this.#named.keys()) if (!names.has(name)) this.#set(name, null);
+  /**
+   * A node has told which named statements there are; gives those that are not known. `isThere`: it had that one, as far as is known; null:
+   * it had all of them.
+   */
+  reconcile(names: ReadonlySet<string>, isThere: ((entry: PreparedEntry) => boolean) | null = null): readonly string[] {
+    for (const [name, entry] of this.#named) {
+      if (!names.has(name) && (isThere === null || isThere(entry))) this.#set(name, null);
+    }
     if (this.#unknown === 'any') this.#unknown = this.#unnamed === null ? 'unnamed' : 'none';
     return [...names].filter((name) => !this.#named.has(name));
   }
 
-  #get(name: string): PreparedEntry | null {
-    return name === '' ? this.#unnamed : (this.#named.get(name) ?? null);
+  #entry(statement: PreparedStatement, under: Circumstances): PreparedEntry {
+    this.#serial += 1;
+    return { statement, under, serial: this.#serial };
   }
 
   #note(name: string): void {
-    this.#journal.push({ name, before: this.#get(name) });
+    this.#journal.push({ name, before: this.get(name) });
   }
 
   #set(name: string, entry: PreparedEntry | null): void {
-    const before = this.#get(name);
+    const before = this.get(name);
     if (before !== null) {
       this.release(before.statement);
+      if (name !== '') this.#forgotten += 1;
       if (name !== '' && !isKept(before)) this.#unkept -= 1;
     }
     if (name === '') this.#unnamed = entry;
@@ -220,10 +257,11 @@ export class PreparedStatements {
 
 /** Stands for a statement of which no more is known than what running it does. */
 export function entryOf(analysis: Analysis): PreparedEntry {
-  return { statement: { name: '', frame: null, sql: null, analysis }, under: nowhere };
+  return { statement: { name: '', frame: null, sql: null, analysis }, under: nowhere, serial: 0 };
 }
 
-function isKept({ statement }: PreparedEntry): boolean {
+/** It can be prepared again. */
+export function isKept({ statement }: PreparedEntry): boolean {
   return statement.frame !== null || statement.sql !== null;
 }
 
@@ -238,6 +276,19 @@ export function readParse(
   const textEnd = buffer.indexOf(0, nameEnd + 1);
   if (textEnd < 0 || textEnd >= end) return null;
   return { name: buffer.toString('latin1', start, nameEnd), textStart: nameEnd + 1, textEnd };
+}
+
+/** The query text of a whole Parse message, one character for each byte, and how many parameters are given a type. */
+export function readFrame(frame: Buffer): { readonly text: string; readonly types: number } {
+  const parse = readParse(frame, HEADER_BYTES, frame.length);
+  if (parse === null) return { text: '', types: 0 };
+  const { textStart, textEnd } = parse;
+  return { text: frame.toString('latin1', textStart, textEnd), types: frame.readUInt16BE(textEnd + 1) };
+}
+
+/** Its text means the same whatever the settings say of how texts are read. */
+export function isPlainStatement({ frame, sql }: PreparedStatement): boolean {
+  return isPlain(frame === null ? (sql ?? '') : readFrame(frame).text);
 }
 
 /** The whole message whose body is `buffer[start, end)`, copied. */

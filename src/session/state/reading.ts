@@ -1,4 +1,4 @@
-import { Repeat } from '../../sql/analysis.js';
+import { unreadFacts } from '../../sql/analysis.js';
 import type { Analysis, Effect } from '../../sql/analysis.js';
 import type { PinReason } from '../../sql/pin-reason.js';
 import { isUnread } from './pin.js';
@@ -6,17 +6,7 @@ import { Circumstance } from './remains.js';
 
 /** A text that is not read, for a reason. */
 export function pinned(reason: PinReason): Analysis {
-  return {
-    statements: [
-      {
-        effects: [{ kind: 'pin', reason, name: null }],
-        repeat: Repeat.Never,
-        isQuery: false,
-        isRead: false,
-        functions: [],
-      },
-    ],
-  };
+  return { statements: [{ ...unreadFacts, effects: [{ kind: 'pin', reason, name: null }] }], template: null };
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Kept } from './kept.js';
 export interface Remains {
   /** By the name of the setting, in the order of their last change; `role` and `session_authorization` too. */
   readonly settings: ReadonlyMap<string, Kept>;
-  /** Settings of the open transaction only, of those that the meaning of later statements hangs on. */
+  /** Settings of the open transaction only, of those that the meaning of later statements hangs on, and of the proxy's own. */
   readonly locals: ReadonlyMap<string, Kept>;
   /** LISTEN, by channel. */
   readonly channels: ReadonlyMap<string, Kept>;

@@ -3,6 +3,7 @@ import { NOT_READ } from '../../protocol/frame-scanner.js';
 import { TransactionEnd } from '../../relay/relay.js';
 import type { Analysis, SqlAnalyzer, TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
+import { readBindNames, readName } from './bind-names.js';
 import { isPlainText } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { Portals } from './portals.js';
@@ -36,7 +37,7 @@ export class SentSide {
   readonly #portals = new Portals<Analysis | null>(null);
   /** Statements on their way to be prepared, by name; null where the name may mean another one. */
   readonly #parses = new Map<string, Analysis | null>();
-  readonly #lookup = (name: string): Analysis | null => this.#analysisOf(name);
+  readonly #lookup = (name: string): Analysis | null => this.analysisOf(name);
   /** The number of the newest unit that changes how texts are read. */
   #readingChangedBy = -1;
 
@@ -128,6 +129,12 @@ export class SentSide {
     return this.#suspects.note(analysis, () => buffer.toString('latin1', start, end));
   }
 
+  /** What running a prepared statement does, also one on its way to be prepared; null: there is none, or it cannot be told yet. */
+  analysisOf(name: string): Analysis | null {
+    const sent = this.#parses.get(name);
+    return sent === undefined ? this.#prepared.analysisOf(name) : sent;
+  }
+
   /** Nothing is under way any more. `isTransactionOver`: nor is a transaction open. */
   settle(isTransactionOver: boolean): void {
     if (this.#parses.size > 0) this.#parses.clear();
@@ -161,10 +168,10 @@ export class SentSide {
   #sentBind(buffer: Buffer, start: number, end: number): void {
     if (end !== NOT_READ && end - start > 1 && buffer[start] === 0 && buffer[start + 1] === 0) {
       this.requests.add(bindUnnamed);
-      this.#portals.bind('', this.#analysisOf(''));
+      this.#portals.bind('', this.analysisOf(''));
       return;
     }
-    const names = end === NOT_READ ? null : readBind(buffer, start, end);
+    const names = end === NOT_READ ? null : readBindNames(buffer, start, end);
     if (names === null) {
       this.requests.add(bindUnread);
       this.#portals.bind(null, null);
@@ -172,7 +179,7 @@ export class SentSide {
     }
     const [portal, statement] = names;
     this.requests.add({ kind: 'bind', portal, statement });
-    this.#portals.bind(portal, this.#analysisOf(statement));
+    this.#portals.bind(portal, this.analysisOf(statement));
   }
 
   #sentExecute(buffer: Buffer, start: number, end: number): void {
@@ -190,12 +197,6 @@ export class SentSide {
     this.#readingChangedBy = requests.unitsEnded + requests.unitCount - 1;
   }
 
-  /** What running a statement does, as far as it can be told before what is under way has ended. */
-  #analysisOf(name: string): Analysis | null {
-    const sent = this.#parses.get(name);
-    return sent === undefined ? this.#prepared.analysisOf(name) : sent;
-  }
-
   /** What a message that is not noted yet runs; null when that is not known. */
   #textOf(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): Analysis | null {
     if (end === NOT_READ) return null;
@@ -207,8 +208,8 @@ export class SentSide {
         return parse === null ? null : this.analyze(buffer, parse.textStart, parse.textEnd, facts());
       }
       case Frontend.Bind: {
-        const names = readBind(buffer, start, end);
-        return names === null ? null : this.#analysisOf(names[1]);
+        const names = readBindNames(buffer, start, end);
+        return names === null ? null : this.analysisOf(names[1]);
       }
       case Frontend.Execute:
         return this.#portals.get(readName(buffer, start, end));
@@ -216,18 +217,4 @@ export class SentSide {
         return null;
     }
   }
-}
-
-/** The names of the portal and of the statement. */
-function readBind(buffer: Buffer, start: number, end: number): readonly [portal: string, statement: string] | null {
-  const portal = readName(buffer, start, end);
-  if (portal === null) return null;
-  const statement = readName(buffer, start + portal.length + 1, end);
-  return statement === null ? null : [portal, statement];
-}
-
-function readName(buffer: Buffer, start: number, end: number): string | null {
-  if (buffer[start] === 0 && start < end) return '';
-  const nameEnd = buffer.indexOf(0, start);
-  return nameEnd < 0 || nameEnd >= end ? null : buffer.toString('latin1', start, nameEnd);
 }

@@ -1,54 +1,54 @@
-import { BackendType, TransactionStatus } from '../../protocol/codes.js';
+import type { TransactionStatus } from '../../protocol/codes.js';
 import type { TransactionEnd } from '../../relay/relay.js';
-import type { SqlAnalyzer, StatementAnalysis, TextFacts } from '../../sql/analysis.js';
+import type { Analysis, SqlAnalyzer, TextFacts } from '../../sql/analysis.js';
+import { readHint } from '../../sql/hint.js';
+import type { RouteHint } from '../../sql/hint.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Clock } from '../../util/clock.js';
+import { AnsweredSide } from './answered-side.js';
+import type { Applied } from './applied.js';
+import { Attachment } from './attachment.js';
+import type { ReplayOptions } from './attachment.js';
 import { Leftovers } from './leftovers.js';
-import { hasPin, survivesFailure } from './pin.js';
+import { hasPin, holdsReads } from './pin.js';
 import type { Pin } from './pin.js';
-import { isNothing, isRollback } from './outcome.js';
-import { Portals } from './portals.js';
-import { entryOf, PreparedStatements } from './prepared.js';
-import type { PreparedEntry, PreparedStatement } from './prepared.js';
-import { pinned } from './reading.js';
-import { planAgain, planReplay } from './replay-plan.js';
+import { OwnValues } from './own-values.js';
+import { PreparedStatements } from './prepared.js';
 import type { SessionReplay } from './replay-plan.js';
 import { INSPECTED } from './session-inspection.js';
 import type { InspectedStatement, Inspection, InspectionQuestion } from './session-inspection.js';
-import { SentSide, unreadStatement } from './sent-side.js';
+import { SentSide } from './sent-side.js';
+import { planAgain } from './state-plan.js';
 import { Suspects } from './suspects.js';
 import { areAscii, questionOf, takeOver } from './take-over.js';
 import type { UnitFacts } from './unit-facts.js';
 
-/** Functions that give back what others may still hold. */
-const UNLOCKS: readonly string[] = ['pg_advisory_unlock', 'pg_advisory_unlock_shared', 'pg_advisory_unlock_all'];
-
-/** How deep statements that were prepared by the protocol may execute each other. */
-const EXECUTE_DEPTH_MAX = 8;
-
-const unknown = pinned(PinReason.UnknownStatement);
-/** What runs where there is no such statement; somebody must have prepared it out of sight. */
-const unknownEntry = entryOf(unknown);
+const nothing: ReadonlyMap<string, string> = new Map();
 
 /**
  * What a session has left behind on its backend: what can be replayed elsewhere, and what cannot (the pins). Mirrors what the node does,
  * reply by reply: only what surely ran counts, and it counts as long as its transaction lets it.
+ *
+ * The state is one, also where the session has two backends; `use` tells which of them is attached, and what that one has of the state is
+ * noted with it (see Applied).
  */
 export class SessionState {
   readonly prepared: PreparedStatements;
   readonly #leftovers: Leftovers;
   readonly #suspects = new Suspects();
   readonly #sent: SentSide;
-  /** What each portal runs, as of the replies. */
-  readonly #portals: Portals<PreparedEntry>;
-  /** An ErrorResponse has come for the oldest unit. */
-  #hasFailed = false;
+  readonly #attachment: Attachment;
+  readonly #answered: AnsweredSide;
+  readonly #own: OwnValues;
 
-  constructor(preparedMax: number, analyzer: SqlAnalyzer, clock: Clock) {
+  /** `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. */
+  constructor(preparedMax: number, analyzer: SqlAnalyzer, clock: Clock, ownSettings = nothing) {
     this.prepared = new PreparedStatements(preparedMax);
     this.#leftovers = new Leftovers(clock);
     this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
-    this.#portals = new Portals(unknownEntry);
+    this.#attachment = new Attachment(this.#leftovers, this.prepared);
+    this.#answered = new AnsweredSide(this.#sent, this.prepared, this.#leftovers, this.#attachment);
+    this.#own = new OwnValues(this.#leftovers, ownSettings);
   }
 
   // ---- what others see
@@ -57,6 +57,14 @@ export class SessionState {
   get pinReason(): PinReason | null {
     for (const pin of this.#leftovers.pins()) return pin.reason;
     return this.prepared.isOverflowing ? PinReason.TooManyPrepared : null;
+  }
+
+  /** Why not even reads may run on another backend; null: they may. */
+  get pinsReadsToPrimary(): PinReason | null {
+    const { lasting, remains } = this.#leftovers;
+    if (lasting.size === 0 && remains.pins.size === 0) return null;
+    for (const { reason } of this.#leftovers.pins()) if (holdsReads(reason)) return reason;
+    return null;
   }
 
   /** All of its pins; too many prepared statements are not listed. */
@@ -91,6 +99,11 @@ export class SessionState {
     return this.#sent.requests.oldestUnit;
   }
 
+  /** What the statement runs that an error would be about which comes now; null: not known. */
+  get failing(): Analysis | null {
+    return this.#answered.awaited;
+  }
+
   /** Grows whenever something happens that only the node can tell the end of. */
   get doubts(): number {
     return this.#leftovers.doubts;
@@ -99,7 +112,7 @@ export class SessionState {
   /** The node may be asked what there is, and its answer may free the session. */
   get isProvable(): boolean {
     if (this.prepared.isOverflowing && !this.prepared.isUncertain) return false;
-    return this.#leftovers.isProvable;
+    return this.#attachment.isHome && this.#leftovers.isProvable;
   }
 
   pin(reason: PinReason): void {
@@ -123,10 +136,87 @@ export class SessionState {
     return this.#sent.transactionEnd(type, buffer, start, end, facts);
   }
 
-  /** Messages that bring another backend into this state; null when there is nothing to say. `mustBegin`: and into a transaction. */
-  replay(mustBegin = false): SessionReplay | null {
-    const { remains, madeUp } = this.#leftovers;
-    return planReplay({ remains, madeUp, prepared: this.prepared.kept(), mustBegin });
+  /** See UnitAhead. */
+  analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
+    return this.#sent.analyze(buffer, start, end, facts);
+  }
+
+  /** What running a prepared statement does, also one on its way to be prepared; null: there is none, or it cannot be told yet. */
+  analysisOf(name: string): Analysis | null {
+    return this.#sent.analysisOf(name);
+  }
+
+  /** What the text of a prepared statement asks of the proxy; null: nothing, or it was not kept. */
+  hintOf(name: string, { escapesInStrings }: TextFacts): RouteHint | null {
+    const text = this.prepared.textOf(name);
+    return text === null ? null : readHint(text, 0, text.length, escapesInStrings);
+  }
+
+  // ---- settings that the proxy goes by
+
+  /** The present value of `switchyard.<name>`; null: not set. */
+  ownSetting(name: string): string | null {
+    return this.#own.of(name);
+  }
+
+  /** New transactions are serializable, or may be; null: the session has not said. */
+  get isSerializable(): boolean | null {
+    return this.#own.isSerializable;
+  }
+
+  /** New transactions are surely read only; null: the session has not said. */
+  get isReadOnlyByDefault(): boolean | null {
+    return this.#own.isReadOnlyByDefault;
+  }
+
+  // ---- the backends
+
+  /** A backend is attached, outside of any transaction: one that the session has used before, or a new one with a new Applied. */
+  use(applied: Applied): void {
+    this.#attachment.use(applied);
+  }
+
+  /**
+   * The backend on which the session has its pins, and what is in doubt; null: none, or wherever it is. Losing the other one loses nothing.
+   */
+  get pinnedTo(): Applied | null {
+    return this.#attachment.home;
+  }
+
+  /**
+   * Messages that bring the attached backend into this state, or without `use` one that nobody has used; null when there is nothing to say.
+   * What they achieve is to be told to `replayed`.
+   */
+  replay(options: ReplayOptions = {}): SessionReplay | null {
+    return this.#attachment.replay(options);
+  }
+
+  /** `prepareFor` has something to say about these names. */
+  needsPreparing(names: Iterable<string>): boolean {
+    return this.#attachment.needsPreparing(names);
+  }
+
+  /**
+   * Messages behind which the attached backend has, of these names ('' is the unnamed statement), the statements that the session has, and
+   * none where it has none; null when there is nothing to say. To be asked behind `replay`, also in transactions; what they achieve is to
+   * be told to `replayed`. A unit needs the names that it binds, describes, parses or prepares, executes and deallocates, but for those
+   * that it closes first; 'all' where that cannot be told. `reading`: how the attached backend reads texts; saves messages.
+   */
+  prepareFor(names: readonly string[] | 'all', reading: (() => TextFacts) | null = null): SessionReplay | null {
+    return this.#attachment.prepareFor(names, reading);
+  }
+
+  /**
+   * A unit that needs these statements can run on that backend: it has them, or they can be prepared there. Where false, one of them could
+   * not be kept and is only on the other one.
+   */
+  canRunOn(applied: Applied, names: Iterable<string>): boolean {
+    return this.#attachment.canRunOn(applied, names);
+  }
+
+  /** All that was planned for the attached backend is answered; `failed`: the parts that it has refused, counted from 0. */
+  replayed(replay: SessionReplay, failed: ReadonlySet<number>): void {
+    this.#attachment.replayed(replay, failed);
   }
 
   /**
@@ -143,7 +233,9 @@ export class SessionState {
       }
     }
     const entry = name === null || name === '' ? null : this.prepared.find(name);
-    return entry === null || this.prepared.isChanging ? null : planAgain(entry);
+    const replay = entry === null || this.prepared.isChanging ? null : planAgain(entry);
+    if (replay !== null && name !== null) this.#attachment.preparedAgain(name);
+    return replay;
   }
 
   /** Notes a message of the client that is about to be sent; the body is borrowed. */
@@ -155,101 +247,27 @@ export class SessionState {
 
   /** ParseComplete or CloseComplete came. */
   acknowledged(type: number): void {
-    const { requests } = this.#sent;
-    // A COPY has ignored a Sync that is still in the list.
-    while (requests.first?.kind === 'sync') requests.take();
-    this.#passBinds();
-    const request = requests.first;
-    switch (request?.kind) {
-      case 'parse':
-        if (type !== BackendType.ParseComplete) return;
-        requests.take();
-        this.#parsed(request.statement, request.facts);
-        return;
-      case 'close_statement':
-      case 'close_portal':
-      case 'close_unread':
-        if (type !== BackendType.CloseComplete) return;
-        requests.take();
-        if (request.kind === 'close_statement') this.#forget(request.name);
-        return;
-      default:
-    }
+    this.#answered.acknowledged(type);
   }
 
   /** CommandComplete (with its tag in the body), EmptyQueryResponse or PortalSuspended came. */
   commandEnded(type: number, buffer: Buffer, start: number, end: number): void {
-    const { requests } = this.#sent;
-    for (let request = requests.first; request !== undefined; request = requests.first) {
-      if (request.kind === 'query') {
-        const statement = request.analysis.statements[request.at];
-        request.at += 1;
-        if (statement === undefined || isNothing(statement)) return;
-        this.#ran(statement, isRollback(type, buffer, start, end), request.facts);
-        return;
-      }
-      requests.take();
-      if (request.kind === 'bind') this.#bound(request.portal, request.statement);
-      else if (request.kind === 'execute') {
-        const entry = this.#portals.get(request.portal);
-        if (entry === null) return;
-        for (const statement of entry.statement.analysis.statements) {
-          if (isNothing(statement)) continue;
-          this.#ran(statement, isRollback(type, buffer, start, end), entry.under.reading);
-        }
-        return;
-      }
-    }
+    this.#answered.commandEnded(type, buffer, start, end);
   }
 
   /** An ErrorResponse came for the oldest unit. */
   failed(): void {
-    this.#hasFailed = true;
-    const { requests } = this.#sent;
-    this.#passBinds();
-    const request = requests.first;
-    switch (request?.kind) {
-      case 'query':
-        this.#mayHaveRun(request.analysis.statements[request.at]);
-        request.at = Number.MAX_SAFE_INTEGER;
-        return;
-      case undefined:
-      case 'function_call':
-        return;
-      case 'execute':
-        for (const statement of this.#portals.get(request.portal)?.statement.analysis.statements ?? []) {
-          this.#mayHaveRun(statement);
-        }
-        break;
-      default:
-    }
-    requests.skipToSync();
+    this.#answered.failed();
   }
 
   /** ReadyForQuery came: the oldest unit has ended. */
   ended(status: TransactionStatus): void {
-    this.#passBinds();
-    const last = this.#sent.requests.takeUnit();
-    const hasFailed = this.#hasFailed;
-    this.#hasFailed = false;
-    this.prepared.unitEnded(last?.kind === 'query');
-    // It may hold a lock though it has failed.
-    if (last?.kind === 'function_call') this.#leftovers.pin(PinReason.Procedure);
-    if (status === TransactionStatus.Idle) {
-      if (hasFailed) this.#leftovers.rollback();
-      else this.#leftovers.commit();
-      this.#portals.clear();
-    }
-    this.#leftovers.unitEnded();
-    if (this.#sent.requests.unitCount === 0) this.#sent.settle(status === TransactionStatus.Idle);
+    this.#answered.ended(status);
   }
 
   /** Nothing is owed any more. A Sync that a COPY swallowed has left a unit that nobody will end. */
   settle(): void {
-    if (this.#sent.requests.unitCount === 0 && this.#sent.requests.first === undefined) return;
-    this.#sent.requests.clear();
-    this.#hasFailed = false;
-    this.#sent.settle(false);
+    this.#answered.settle();
   }
 
   /**
@@ -257,17 +275,18 @@ export class SessionState {
    * the oldest unit has reached the client, so what it has prepared will be prepared again, or is not known to the client.
    */
   abandon(isTakenBack: boolean): void {
-    this.#sent.requests.clear();
-    this.#hasFailed = false;
-    this.#sent.settle(true);
-    this.#portals.clear();
-    if (isTakenBack) {
-      this.prepared.takeBack();
-      this.#leftovers.takeBack();
-    }
-    this.prepared.unitEnded(false);
-    this.#leftovers.rollback();
-    this.#leftovers.unitEnded();
+    this.#attachment.lose();
+    this.#answered.undo(isTakenBack);
+  }
+
+  /**
+   * The attached backend has refused the oldest unit, nothing of whose answer has reached the client: all units have ended there, and are
+   * going to be sent again. What the first one has prepared there is noted with the backend, but to the session nothing has happened.
+   */
+  refused(): void {
+    const { requests } = this.#sent;
+    this.#attachment.refused(requests.unitCount > 1);
+    this.#answered.undo(true);
   }
 
   // ---- what the node itself tells
@@ -281,106 +300,14 @@ export class SessionState {
   inspected(inspection: Inspection, clientEncoding: string): void {
     // Names that cannot be compared are left as they are.
     if (clientEncoding !== 'UTF8' && !areAscii(inspection, this.prepared)) return;
-    takeOver(inspection, this.#leftovers, this.prepared, (statement) => this.#prepareAgain(statement));
+    takeOver(inspection, this.#leftovers, this.prepared, this.#attachment.applied, (statement) =>
+      this.#prepareAgain(statement),
+    );
     this.prepared.unitEnded(false);
+    this.#attachment.inspected();
   }
 
-  // ---- effects
-
-  /** Binds have no answer of their own that would be heard of: what comes behind one says that it was done. */
-  #passBinds(): void {
-    const { requests } = this.#sent;
-    for (let request = requests.first; request?.kind === 'bind'; request = requests.first) {
-      this.#bound(request.portal, request.statement);
-      requests.take();
-    }
-  }
-
-  #bound(portal: string | null, statement: string | null): void {
-    const entry = statement === null ? this.prepared.any() : this.prepared.find(statement);
-    this.#portals.bind(portal, entry ?? unknownEntry);
-  }
-
-  #parsed(statement: PreparedStatement, facts: TextFacts): void {
-    if (statement === unreadStatement) {
-      this.prepared.keepUnread();
-      this.#leftovers.doubt();
-    } else this.prepared.keep(statement, this.#leftovers.circumstances(facts));
-  }
-
-  /** A statement has failed, or was cut short; some of what it does may stay all the same. */
-  #mayHaveRun(statement: StatementAnalysis | undefined, depth = 0): void {
-    for (const effect of statement?.effects ?? []) {
-      if (effect.kind === 'pin' && survivesFailure(effect.reason)) this.#leftovers.pin(effect.reason, effect.name);
-      else if (effect.kind === 'execute' && depth < EXECUTE_DEPTH_MAX) {
-        for (const inner of this.prepared.analysisOf(effect.name)?.statements ?? []) this.#mayHaveRun(inner, depth + 1);
-      }
-    }
-  }
-
-  /** A statement has ended well; `hasRolledBack` by its tag. */
-  #ran(statement: StatementAnalysis, hasRolledBack: boolean, facts: TextFacts, depth = 0): void {
-    const { effects, functions } = statement;
-    for (const effect of effects) {
-      switch (effect.kind) {
-        case 'begin':
-          break;
-        case 'commit':
-        case 'rollback':
-        case 'prepare_transaction':
-          if (hasRolledBack || effect.kind === 'rollback') this.#leftovers.rollback();
-          else this.#committed();
-          break;
-        case 'savepoint':
-          this.#leftovers.savepoint(effect.name);
-          break;
-        case 'release':
-          this.#leftovers.release(effect.name);
-          break;
-        case 'rollback_to':
-          this.#leftovers.rollbackTo(effect.name);
-          break;
-        case 'prepare':
-          this.#prepare(effect.name, effect.sql, effect.prepared, facts);
-          break;
-        case 'execute':
-          this.#execute(effect.name, facts, depth + 1);
-          break;
-        case 'deallocate':
-          this.#forget(effect.name);
-          break;
-        default:
-          this.#leftovers.apply(effect, facts);
-          if (effect.kind === 'discard' && effect.what === 'all') this.#forget(null);
-      }
-    }
-    if (functions.length > 0 && UNLOCKS.some((name) => functions.includes(name))) this.#unlocked();
-  }
-
-  /** Null: all of them. */
-  #forget(name: string | null): void {
-    if (name === null) this.prepared.forgetAll();
-    else this.prepared.forget(name);
-    // Of those that only the node has told of.
-    this.#leftovers.unpin(PinReason.PreparedInSql, name);
-    this.#leftovers.unpin(PinReason.TooManyPrepared, name);
-  }
-
-  #committed(): void {
-    this.#leftovers.commit();
-    const { oldestUnit } = this.#sent.requests;
-    if (oldestUnit !== undefined) oldestUnit.hasCommitted = true;
-  }
-
-  #unlocked(): void {
-    if (hasPin(this.#leftovers.lasting, PinReason.AdvisoryLock)) this.#leftovers.doubt();
-  }
-
-  #prepare(name: string, sql: string, prepared: StatementAnalysis, facts: TextFacts): void {
-    const analysis = { statements: [prepared] };
-    const isRoom = this.prepared.claim(sql.length);
-    this.prepared.keep({ name, frame: null, sql: isRoom ? sql : null, analysis }, this.#leftovers.circumstances(facts));
-  }
+  // ----
 
   /** A statement was prepared out of sight, in this string of statements; false: how cannot be told. */
   #prepareAgain({ name, sql }: InspectedStatement): boolean {
@@ -389,12 +316,7 @@ export class SessionState {
     const { statements } = this.#sent.analyze(text, 0, text.length, INSPECTED);
     const [effect] = statements.length === 1 ? (statements[0]?.effects ?? []) : [];
     if (effect?.kind !== 'prepare' || effect.name !== name) return false;
-    this.#prepare(name, effect.sql, effect.prepared, INSPECTED);
+    this.#answered.runner.prepare(name, effect.sql, effect.prepared, INSPECTED);
     return true;
-  }
-
-  #execute(name: string, facts: TextFacts, depth: number): void {
-    const analysis = depth > EXECUTE_DEPTH_MAX ? unknown : (this.prepared.analysisOf(name) ?? unknown);
-    for (const statement of analysis.statements) this.#ran(statement, false, facts, depth);
   }
 }

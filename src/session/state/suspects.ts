@@ -44,7 +44,8 @@ export class Suspects {
   note(analysis: Analysis, text: () => string): Analysis {
     if (!analysis.statements.some(hasUncertainty)) return analysis;
     const hidden = this.#read(text());
-    return hidden === null ? analysis : { statements: analysis.statements.map((each) => withHidden(each, hidden)) };
+    if (hidden === null) return analysis;
+    return { ...analysis, statements: analysis.statements.map((each) => withHidden(each, hidden)) };
   }
 
   /** Notes the names; gives what cannot be asked for. */

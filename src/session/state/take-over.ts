@@ -1,11 +1,13 @@
+import type { Applied } from './applied.js';
 import { PinReason } from '../../sql/pin-reason.js';
+import { isOwnValue } from '../../sql/setting-effects.js';
 import { quotedName, quotedString } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import { SETTING_BYTES_MAX, SETTINGS_MAX } from './leftovers.js';
 import type { Leftovers } from './leftovers.js';
 import { isUnread, without, withPin } from './pin.js';
 import type { Pins } from './pin.js';
-import type { PreparedStatements } from './prepared.js';
+import type { PreparedEntry, PreparedStatements } from './prepared.js';
 import { Circumstance } from './remains.js';
 import type { Remains } from './remains.js';
 import { INSPECTED } from './session-inspection.js';
@@ -13,13 +15,14 @@ import type { InspectedStatement, Inspection, InspectionQuestion } from './sessi
 import { isProvable } from './suspects.js';
 
 /**
- * Replaces what was only known in part by what the node has told. `prepare` keeps a statement that was prepared out of sight; false: its
- * text cannot be told.
+ * Replaces what was only known in part by what a node has told: that of `applied`; null: it had everything. `prepare` keeps a statement that
+ * was prepared out of sight; false: its text cannot be told.
  */
 export function takeOver(
   inspection: Inspection,
   leftovers: Leftovers,
   prepared: PreparedStatements,
+  applied: Applied | null,
   prepare: (statement: InspectedStatement) => boolean,
 ): void {
   const { remains } = leftovers;
@@ -35,7 +38,13 @@ export function takeOver(
   if (inspection.hasAdvisoryLock)
     lasting = withPin(lasting, PinReason.AdvisoryLock, null, since(PinReason.AdvisoryLock));
   const names = new Set(inspection.prepared.map(({ name }) => name));
-  const unknown = new Set(prepared.reconcile(names));
+  const has = (entry: PreparedEntry): boolean => applied?.serialOf(entry.statement.name) === entry.serial;
+  const unknown = new Set(prepared.reconcile(names, applied === null ? null : has));
+  if (applied !== null) {
+    // What the session has closed while it was elsewhere is nothing new.
+    for (const name of applied.names())
+      if (!unknown.delete(name) && name !== '' && !names.has(name)) applied.forgot(name);
+  }
   for (const statement of inspection.prepared) {
     if (unknown.has(statement.name) && !prepare(statement)) {
       const reason = statement.sql === null ? PinReason.TooManyPrepared : PinReason.PreparedInSql;
@@ -46,7 +55,7 @@ export function takeOver(
   let channels = remains.channels;
   if (wasInDoubt) {
     settings = settingsOf(inspection, remains, here);
-    channels = channelsOf(inspection, remains, here);
+    if (applied?.listens !== false) channels = channelsOf(inspection, remains, here);
     const isUnsettable = inspection.fixedSettings.some((name) => !remains.settings.has(name));
     if (
       settings.size > SETTINGS_MAX ||
@@ -82,7 +91,10 @@ function settingsOf(inspection: Inspection, { settings }: Remains, here: Circums
     const before = settings.get(name);
     // What is the same stays the same, because others refer to it.
     if (before?.sql === sql) found.set(name, before);
-    else found.set(name, { sql, under: before === undefined ? here : { ...before.under, reading: INSPECTED } });
+    else {
+      const under = before === undefined ? here : { ...before.under, reading: INSPECTED };
+      found.set(name, { sql, under, value: isOwnValue(name) ? value : null });
+    }
   };
   for (const name of settings.keys()) {
     const value = values.get(name);
@@ -106,19 +118,23 @@ function settingsOf(inspection: Inspection, { settings }: Remains, here: Circums
 
 function channelsOf({ channels }: Inspection, remains: Remains, here: Circumstances): ReadonlyMap<string, Kept> {
   return new Map(
-    channels.map((name) => [name, remains.channels.get(name) ?? { sql: `LISTEN ${quotedName(name)}`, under: here }]),
+    channels.map((name) => [
+      name,
+      remains.channels.get(name) ?? { sql: `LISTEN ${quotedName(name)}`, under: here, value: null },
+    ]),
   );
 }
 
 function same(before: Kept | undefined, sql: string, under: Circumstances): Kept {
-  return before?.sql === sql ? before : { sql, under };
+  return before?.sql === sql ? before : { sql, under, value: null };
 }
 
 /** What a node is to be asked. `suspects`: settings of made-up names that were seen. */
-export function questionOf({ remains, lasting }: Leftovers, suspects: ReadonlySet<string>): InspectionQuestion {
-  const madeUp = [...remains.settings.keys()].filter((name) => name.includes('.'));
+export function questionOf({ remains, lasting, madeUp }: Leftovers, suspects: ReadonlySet<string>): InspectionQuestion {
+  const settings = [...remains.settings.keys()].filter((name) => name.includes('.'));
   return {
-    names: [...new Set([...suspects, ...madeUp])],
+    // Also those whose SET was rolled back, as far as can be told: a procedure may have committed it.
+    names: [...new Set([...suspects, ...settings, ...madeUp])],
     isProcedure: [...lasting.values()].some(({ reason }) => isUnread(reason)),
   };
 }

@@ -9,6 +9,8 @@ export interface UnitFacts {
   readonly isRead: boolean;
   /** It begins a transaction that lasts beyond it. */
   readonly begins: boolean;
+  /** The text of a BEGIN as it would be written, where the unit is nothing but that; null: it is something else. */
+  readonly beginning: string | null;
   /** It may commit the transaction that it runs in: COMMIT, PREPARE TRANSACTION, or something that cannot be read. */
   readonly mayCommit: boolean;
   /** Its COMMIT was answered with CommandComplete: that is said behind the commit, whatever comes before ReadyForQuery. */

@@ -1,5 +1,5 @@
 import { Repeat, stricterRepeat } from '../../sql/analysis.js';
-import type { Analysis, StatementAnalysis } from '../../sql/analysis.js';
+import type { Analysis, Effect, StatementAnalysis } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { UnitFacts } from './unit-facts.js';
 
@@ -19,16 +19,20 @@ export class UnitNote implements UnitFacts {
   isQuery: boolean;
   isRead: boolean;
   begins: boolean;
+  beginning: string | null;
   mayCommit: boolean;
   hasCommitted: boolean;
   goesOn: boolean;
   endsTransaction: boolean;
+  /** Nothing was added yet. */
+  #isEmpty = true;
 
   constructor() {
     this.repeat = Repeat.Always;
     this.isQuery = true;
     this.isRead = true;
     this.begins = false;
+    this.beginning = null;
     this.mayCommit = false;
     this.hasCommitted = false;
     this.goesOn = false;
@@ -54,6 +58,8 @@ export class UnitNote implements UnitFacts {
 
   /** Something that is no query and must not run twice. */
   addUnread(): void {
+    this.#isEmpty = false;
+    this.beginning = null;
     this.repeat = Repeat.Never;
     this.isQuery = false;
     this.isRead = false;
@@ -61,6 +67,9 @@ export class UnitNote implements UnitFacts {
 
   add(statement: StatementAnalysis, prepared: PreparedLookup): void {
     let { repeat, isQuery, isRead } = statement;
+    const isFirst = this.#isEmpty;
+    this.#isEmpty = false;
+    this.beginning = null;
     if (this.endsTransaction) {
       this.goesOn = true;
       this.mayCommit = true;
@@ -69,6 +78,7 @@ export class UnitNote implements UnitFacts {
       switch (effect.kind) {
         case 'begin':
           this.begins = true;
+          if (isFirst) this.beginning = textOf(effect);
           break;
         case 'commit':
         case 'rollback':
@@ -100,4 +110,10 @@ export class UnitNote implements UnitFacts {
     if (!isRead) this.isRead = false;
     this.repeat = stricterRepeat(this.repeat, repeat);
   }
+}
+
+function textOf({ isolation, isReadOnly }: Effect & { readonly kind: 'begin' }): string {
+  const level = isolation === null ? '' : ` ISOLATION LEVEL ${isolation}`;
+  const mode = isReadOnly === null ? '' : isReadOnly ? ' READ ONLY' : ' READ WRITE';
+  return `BEGIN${level}${mode}`;
 }

@@ -11,6 +11,7 @@ test('sessions are counted by where they come in, where they are and what they d
   addSession(proxy, { target: null, wait: 'hold' });
   addSession(proxy, { listener: 'ro', route: 'standby', target: 'standby' });
   addSession(proxy, { listener: 'ro', route: 'standby', target: 'primary' });
+  addSession(proxy, { listener: 'all', route: 'split', target: 'standby' });
   const census = takeCensus(proxy.registry.all());
   assert.deepEqual(
     census.groups.map((group) => Object.values(group).join(' ')),
@@ -20,6 +21,7 @@ test('sessions are counted by where they come in, where they are and what they d
       'rw primary none waiting 1',
       'ro standby standby idle 1',
       'ro standby primary idle 1',
+      'all split standby idle 1',
     ],
   );
   assert.equal(
@@ -31,16 +33,23 @@ test('sessions are counted by where they come in, where they are and what they d
 test('whoever waits only for the end of its own earlier units is active', () => {
   const proxy = proxyOf();
   addSession(proxy, { wait: 'boundary', isAtBoundary: false });
-  for (const wait of ['hold', 'backend', 'judgement', 'retry'] as const) addSession(proxy, { wait });
+  for (const wait of ['hold', 'backend', 'judgement', 'retry', 'freshness'] as const) addSession(proxy, { wait });
   const { groups, waits } = takeCensus(proxy.registry.all());
   assert.deepEqual(
     groups.map(({ activity, count }) => [activity, count]),
     [
       ['active', 1],
-      ['waiting', 4],
+      ['waiting', 5],
     ],
   );
-  assert.deepEqual(Object.fromEntries(waits), { boundary: 1, hold: 1, backend: 1, judgement: 1, retry: 1 });
+  assert.deepEqual(Object.fromEntries(waits), {
+    boundary: 1,
+    hold: 1,
+    backend: 1,
+    judgement: 1,
+    retry: 1,
+    freshness: 1,
+  });
 });
 
 test('pins are counted by their reason', () => {

@@ -9,7 +9,7 @@ import type { MetricsRegistry } from '../../../src/metrics/registry.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A, B, C, claimsOf, nodeViewOf, viewOf } from '../../support/cluster-fakes.js';
 import { assertWellFormed, parseExposition, valueOf } from '../metrics/exposition.js';
-import { addSession, proxyOf } from './proxy-of.js';
+import { addSession, proxyOf, SPLIT_LISTENER } from './proxy-of.js';
 
 function metricsOf(t: TestContext, proxy: Proxy): MetricsRegistry {
   const loop = new EventLoopDelay(proxy.clock);
@@ -125,6 +125,44 @@ test('what was counted is shown under its reason', async (t) => {
   for (const [name, labels, value] of expected) {
     assert.equal(valueOf(families, `switchyard_${name}`, labels), value, `${name} ${JSON.stringify(labels)}`);
   }
+});
+
+test('a split listener shows sessions on both kinds of nodes from the start', async (t) => {
+  const proxy = proxyOf({ config: SPLIT_LISTENER });
+  addSession(proxy, { listener: 'all', route: 'split', target: 'standby' });
+  const families = await scrape(metricsOf(t, proxy));
+  const idle = (target: string) =>
+    valueOf(families, 'switchyard_sessions', { listener: 'all', route: 'split', target, state: 'idle' });
+  assert.deepEqual(['primary', 'standby', 'split'].map(idle), [0, 1, undefined]);
+});
+
+test('where units went is shown by route, role and reason, and what is usual from the start', async (t) => {
+  const proxy = proxyOf({ config: SPLIT_LISTENER });
+  const { counters } = proxy;
+  counters.routed.add('split', 'standby', 'read');
+  counters.routed.add('split', 'standby', 'read');
+  counters.routed.add('split', 'primary', 'write');
+  counters.routed.add('split', 'primary', 'something_new');
+  counters.refusedReads.add('25006');
+  counters.fenceWaits.observeMs(3);
+  counters.catalogLoads.add('failed');
+  const families = await scrape(metricsOf(t, proxy));
+  const routed = (target: string, reason: string, route = 'split') =>
+    valueOf(families, 'switchyard_routed_total', { route, target, reason });
+  assert.equal(routed('standby', 'read'), 2);
+  assert.equal(routed('primary', 'write'), 1);
+  assert.equal(routed('primary', 'something_new'), 1);
+  for (const reason of ['volatile_function', 'refused_before', 'fence', 'fallback_primary', 'row_lock', 'hint']) {
+    assert.equal(routed('primary', reason), 0, reason);
+  }
+  assert.equal(routed('primary', 'read'), undefined, 'a read goes to the primary for a reason of its own');
+  assert.equal(routed('primary', 'primary', 'primary'), undefined, 'there is no such listener');
+  assert.equal(valueOf(families, 'switchyard_refused_reads_total', { sqlstate: '25006' }), 1);
+  assert.equal(valueOf(families, 'switchyard_refused_reads_total', { sqlstate: '40001' }), 0);
+  assert.equal(valueOf(families, 'switchyard_fence_wait_seconds_bucket', { le: '0.0025' }), 0);
+  assert.equal(valueOf(families, 'switchyard_fence_wait_seconds_bucket', { le: '0.005' }), 1);
+  assert.equal(valueOf(families, 'switchyard_catalog_loads_total', { outcome: 'failed' }), 1);
+  assert.equal(valueOf(families, 'switchyard_catalog_loads_total', { outcome: 'ok' }), 0);
 });
 
 test('held units are shown with the age of the oldest', async (t) => {

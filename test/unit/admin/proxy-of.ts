@@ -13,7 +13,9 @@ import type { PromotionState } from '../../../src/failover/promotion.js';
 import { silentLogger } from '../../../src/log.js';
 import { Counters } from '../../../src/metrics/counters.js';
 import { Ticks } from '../../../src/replication/ticks.js';
-import type { RouteIntent } from '../../../src/routing/router.js';
+import type { ListedSession } from '../../../src/admin/sessions.js';
+import type { SessionIntent } from '../../../src/session/context.js';
+import { intentOf } from '../../../src/session/from-config.js';
 import { SessionRegistry } from '../../../src/session/registry.js';
 import type { Wait } from '../../../src/session/wait.js';
 import type { Session } from '../../../src/session/session.js';
@@ -21,6 +23,12 @@ import type { PinReason } from '../../../src/sql/pin-reason.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { claimsOf, viewOf } from '../../support/cluster-fakes.js';
 import { FakeClock } from '../../support/fake-clock.js';
+
+export const SPLIT_LISTENER = `
+cluster: { scope: yard, etcd3: { hosts: ["127.0.0.1:2379"] } }
+listeners:
+  - { name: all, address: "127.0.0.1:6432", route: split }
+`;
 
 export const BOTH_LISTENERS = `
 cluster:
@@ -38,7 +46,7 @@ export interface ProxyWishes {
   readonly claims?: Claims;
   readonly figures?: ReadonlyMap<NodeName, NodeFigures>;
   /** What a listener asks of the router, where it is not what the configuration says. */
-  readonly intents?: Readonly<Record<string, Partial<RouteIntent>>>;
+  readonly intents?: Readonly<Record<string, Partial<SessionIntent>>>;
   /** Listeners of the configuration that are not open. */
   readonly closed?: readonly string[];
   readonly promotion?: Partial<PromotionState>;
@@ -124,12 +132,12 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     listeners: config.listeners
       .filter(({ name }) => wishes.closed?.includes(name) !== true)
       .map(
-        ({ name, route, address, fallback, prefer, tags }): ServedListener => ({
-          name,
-          route,
-          host: address.host,
-          port: address.port,
-          intent: { route, fallback, prefer, tags, ...wishes.intents?.[name] },
+        (listener): ServedListener => ({
+          name: listener.name,
+          route: listener.route,
+          host: listener.address.host,
+          port: listener.address.port,
+          intent: { ...intentOf(listener, config.routing), ...wishes.intents?.[listener.name] },
         }),
       ),
   };
@@ -141,21 +149,38 @@ export function addSession(
   proxy: Proxy,
   over: {
     readonly listener?: string;
-    readonly route?: 'primary' | 'standby';
+    readonly route?: 'primary' | 'standby' | 'split';
     readonly target?: 'primary' | 'standby' | null;
     readonly isAtBoundary?: boolean;
     readonly wait?: Wait | null;
+    readonly waitReason?: string;
     readonly pinReason?: PinReason | null;
+    readonly user?: string;
+    readonly database?: string;
+    readonly nodes?: readonly string[];
+    readonly lastDecision?: ListedSession['lastDecision'];
   } = {},
 ): void {
   const id = proxy.registry.nextId();
   const session = {
     id,
-    identity: { listener: over.listener ?? 'rw', cancelKey: { processId: id, key: Buffer.alloc(4) } },
+    identity: {
+      user: over.user ?? 'app',
+      database: over.database ?? 'app',
+      applicationName: 'test',
+      clientAddress: '127.0.0.1',
+      clientPort: 50_000 + id,
+      listener: over.listener ?? 'rw',
+      cancelKey: { processId: id, key: Buffer.alloc(4) },
+    },
     intent: { route: over.route ?? 'primary' },
+    startedAtMs: 0,
+    nodes: over.nodes ?? [],
     target: over.target === undefined ? 'primary' : over.target,
     isAtBoundary: over.isAtBoundary ?? true,
     wait: over.wait ?? null,
+    waitReason: over.waitReason ?? '',
+    lastDecision: over.lastDecision ?? null,
     pinReason: over.pinReason ?? null,
   };
   proxy.registry.add(session as unknown as Session);

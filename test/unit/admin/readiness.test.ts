@@ -5,7 +5,7 @@ import { readinessOf } from '../../../src/admin/readiness.js';
 import type { ReadyCheck } from '../../../src/admin/readiness.js';
 import { DcsState } from '../../../src/dcs/claims.js';
 import { A, B, C, nodeViewOf, viewOf } from '../../support/cluster-fakes.js';
-import { proxyOf } from './proxy-of.js';
+import { proxyOf, SPLIT_LISTENER } from './proxy-of.js';
 
 const ONLY_STANDBY = `
 cluster: { scope: yard, etcd3: { hosts: ["127.0.0.1:2379"] } }
@@ -120,4 +120,64 @@ test('old claims alone leave it ready, and are told', () => {
   const proxy = proxyOf({ view: viewOf({ dcs }) });
   assert.equal(readinessOf(proxy, null).isReady, true);
   assert.deepEqual(checkNamed(proxy, 'dcs'), { name: 'dcs', ok: false, required: false, reason: dcs.trouble });
+});
+
+test('a split listener is served by a primary alone, whatever becomes of reads', () => {
+  const nodes = [nodeViewOf(A, { role: 'primary' }), nodeViewOf(B, { health: 'lagging' })];
+  for (const fallback of ['primary', 'wait', 'error'] as const) {
+    const proxy = proxyOf({ config: SPLIT_LISTENER, view: viewOf({ nodes }), intents: { all: { fallback } } });
+    const { isReady, reason } = readinessOf(proxy, null);
+    assert.deepEqual([isReady, reason], [true, null], fallback);
+    const noReads = 'no standby takes sessions: node1 (not_a_standby), node2 (lagging)';
+    assert.deepEqual(checkNamed(proxy, 'listener all: reads'), {
+      name: 'listener all: reads',
+      ok: fallback === 'primary',
+      required: false,
+      reason: fallback === 'primary' ? null : noReads,
+    });
+    assert.equal(checkNamed(proxy, 'listener all: writes')?.ok, true);
+  }
+});
+
+test('a split listener stays served in a switchover as long as a standby reads, and says that writes wait', () => {
+  const view = viewOf({ nodes: [nodeViewOf(B)], primary: null, leader: null });
+  const proxy = proxyOf({ config: SPLIT_LISTENER, view, promotion: { phase: 'leader_lost' } });
+  const [listener] = proxy.listeners;
+  assert.ok(listener !== undefined);
+  assert.equal(readinessOf(proxy, null).isReady, true);
+  assert.equal(readinessOf(proxy, listener).isReady, true);
+  assert.equal(checkNamed(proxy, 'listener all')?.ok, true);
+  assert.equal(checkNamed(proxy, 'listener all: reads')?.ok, true);
+  assert.deepEqual(checkNamed(proxy, 'listener all: writes'), {
+    name: 'listener all: writes',
+    ok: false,
+    required: false,
+    reason: 'the leader key is gone',
+  });
+});
+
+test('a split listener with neither a primary nor a standby is not served, and says both', () => {
+  const nodes = [nodeViewOf(B, { health: 'unreachable' })];
+  const proxy = proxyOf({ config: SPLIT_LISTENER, view: viewOf({ nodes, primary: null, leader: null }) });
+  const { isReady, reason } = readinessOf(proxy, null);
+  assert.equal(isReady, false);
+  assert.equal(reason, 'the leader key is gone; and no standby takes sessions: node2 (unreachable)');
+});
+
+test('beside a split listener a primary listener needs its primary, and a standby listener nothing', () => {
+  const listeners = `
+  - { name: rw, address: "127.0.0.1:5000", route: primary }
+  - { name: ro, address: "127.0.0.1:5001", route: standby, fallback: error }
+`;
+  const without = viewOf({ nodes: [nodeViewOf(B)], primary: null, leader: null });
+  const all = proxyOf({ config: SPLIT_LISTENER.trimEnd() + listeners, view: without });
+  assert.equal(readinessOf(all, null).reason, 'the leader key is gone');
+  assert.deepEqual(
+    readinessOf(all, null)
+      .checks.filter(({ required, name }) => required && name.startsWith('listener '))
+      .map(({ name }) => name),
+    ['listener all', 'listener rw'],
+  );
+  const alone = viewOf({ nodes: [nodeViewOf(A, { role: 'primary' })] });
+  assert.equal(readinessOf(proxyOf({ config: SPLIT_LISTENER.trimEnd() + listeners, view: alone }), null).isReady, true);
 });

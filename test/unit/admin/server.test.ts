@@ -8,12 +8,13 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { Proxy } from '../../../src/admin/proxy.js';
 import { AdminServer } from '../../../src/admin/server.js';
+import { sessionsSchema } from '../../../src/admin/sessions-document.js';
 import { statusSchema } from '../../../src/admin/status-document.js';
 import { viewOf } from '../../support/cluster-fakes.js';
 import { listenOnLoopback } from '../../support/ports.js';
 import { waitFor } from '../../support/processes.js';
 import { parseExposition } from '../metrics/exposition.js';
-import { proxyOf } from './proxy-of.js';
+import { addSession, proxyOf } from './proxy-of.js';
 
 const TIMEOUT_MS = 10_000;
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -68,7 +69,8 @@ test('each path answers what it is for', async (t) => {
   const index = await ask(admin, '/');
   assert.equal(index.status, 200);
   assert.match(index.headers['content-type'] ?? '', /^text\/plain/);
-  for (const path of ['/metrics', '/livez', '/readyz', '/api/v1/status']) assert.match(index.body, new RegExp(path));
+  for (const path of ['/metrics', '/livez', '/readyz', '/api/v1/status', '/api/v1/sessions'])
+    assert.match(index.body, new RegExp(path));
 
   const live = await ask(admin, '/livez');
   assert.equal(live.status, 200);
@@ -102,6 +104,24 @@ test('readyz answers 200 or 503, with every check, the DCS and the phase', async
   assert.deepEqual(failed, [{ name: 'listener rw', ok: false, required: true, reason: 'the leader key is gone' }]);
   const alive = await ask(admin, '/livez');
   assert.equal(alive.status, 200, 'a proxy that is not ready is alive');
+});
+
+test('sessions are listed as they are now, and a filter that is not known is refused', async (t) => {
+  const proxy = proxyOf();
+  addSession(proxy, { user: 'one', nodes: ['node1'] });
+  addSession(proxy, { user: 'two', nodes: ['node2'] });
+  const admin = await open(t, proxy);
+  const all = sessionsSchema.parse(JSON.parse((await ask(admin, '/api/v1/sessions')).body));
+  assert.deepEqual([all.total, all.matching, all.sessions.length, all.next], [2, 2, 2, null]);
+  const { body } = await ask(admin, '/api/v1/sessions?node=node2&limit=1');
+  assert.deepEqual(
+    sessionsSchema.parse(JSON.parse(body)).sessions.map(({ user }) => user),
+    ['two'],
+  );
+  const refused = await ask(admin, '/api/v1/sessions?nodes=node2');
+  assert.equal(refused.status, 400);
+  assert.match(refused.body, /"nodes\\" is not known/);
+  assert.equal((await ask(admin, '/api/v1/sessions', 'POST')).status, 405);
 });
 
 test('readyz can be asked about one listener', async (t) => {

@@ -25,6 +25,11 @@ test('options are those of the command', async (t) => {
     [['drain', '--timeout', '5'], /--timeout: /],
     [['drain', '--timeout', '11m'], /--timeout: at most 10m/],
     [['drain', 'node1'], /unexpected "node1"/],
+    [['explain', '--database', 'app'], /"explain" needs a statement/],
+    [['explain', 'select 1'], /"explain" needs either --database or --catalog/],
+    [['explain', '--database', 'app', '--catalog', 'x.json', 'select 1'], /needs either/],
+    [['explain', '--database', 'app', 'select', '1'], /unexpected "1"/],
+    [['explain', '--wait', 'select 1'], /"explain" has no option --wait/],
     [['derail'], /unknown command "derail"/],
     [['drain', '--frm'], /--frm/],
   ];
@@ -35,7 +40,7 @@ test('the help names every command', async (t) => {
   const said: string[] = [];
   t.mock.method(console, 'log', (text: string) => void said.push(text));
   assert.equal(await runCommand(['--help']), 0);
-  for (const command of ['run', 'check', 'status', 'drain', 'switchover', 'forget-past', 'demo']) {
+  for (const command of ['run', 'check', 'explain', 'status', 'drain', 'switchover', 'forget-past', 'demo']) {
     assert.match(said.join('\n'), new RegExp(`^  ${command} `, 'm'));
   }
 });

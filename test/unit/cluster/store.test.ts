@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEPARTED_KEEP_MS, FIGURES_INTERVAL_MS } from '../../../src/cluster/store.js';
+import { DEPARTED_KEEP_MS } from '../../../src/cluster/roster.js';
+import { FIGURES_INTERVAL_MS } from '../../../src/cluster/store.js';
 import { silentLogger } from '../../../src/log.js';
 import type { LogFields } from '../../../src/log.js';
 import { nodeName } from '../../../src/util/brand.js';

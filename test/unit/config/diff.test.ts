@@ -54,6 +54,7 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'listeners[].fallback': live('wait', 'listeners[standby].fallback'),
   'listeners[].prefer': live('sync', 'listeners[standby].prefer'),
   'listeners[].tags': live({ zone: 'east' }, 'listeners[standby].tags'),
+  'listeners[].consistency': live('eventual', 'listeners[split].consistency'),
   'listeners[].backlog': restart(5, 'listeners[standby].backlog'),
   'routing.max_lag': live('20s'),
   'routing.max_lag_bytes': live('32MB'),
@@ -64,6 +65,15 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'routing.require_streaming': live(false),
   'routing.warm_up': live('5s'),
   'routing.rebalance': live('off'),
+  'routing.zone': live('east'),
+  'routing.slow_start': live('20s'),
+  'routing.stickiness': live('none'),
+  'routing.consistency': live('eventual'),
+  'routing.fence_wait': live('0'),
+  'routing.read_functions': live(['f']),
+  'routing.write_functions': live(['f', 'app.g']),
+  'routing.catalog_refresh': live('5m'),
+  'routing.standby_idle': live('5m'),
   'pool.mode': live('session'),
   'pool.size': live(50),
   'pool.max_backends_per_node': live(500),
@@ -122,7 +132,7 @@ const INSTEAD_OF: Readonly<Record<string, string>> = {
 type Tree = Record<string, unknown>;
 
 /** A configuration in which every list has one entry that can be changed. */
-function base(nodes: boolean): Tree {
+function base(nodes: boolean, route = 'standby'): Tree {
   const etcd3 = { hosts: 'e:2379', username: 'u', password: 'old' };
   return {
     cluster: {
@@ -130,7 +140,7 @@ function base(nodes: boolean): Tree {
       ...(nodes ? { nodes: [{ name: 'a', host: 'h' }] } : { etcd3 }),
       monitor: { password: 'old' },
     },
-    listeners: [{ name: 'standby', address: '127.0.0.1:5001', route: 'standby' }],
+    listeners: [{ name: route, address: '127.0.0.1:5001', route }],
     routing: { recover_lag: '2s', recover_lag_bytes: '2MB' },
     auth: {
       rules: [{ method: 'md5' }],
@@ -186,8 +196,9 @@ test('a change of any key of the schema is found, alone, in its class and withou
   assert.deepEqual(Object.keys(CHANGES).sort(), [...keys].sort(), 'the table of this test names every key');
   for (const [schemaKey, expected] of Object.entries(CHANGES)) {
     const nodes = schemaKey.startsWith('cluster.nodes');
-    const before = load(base(nodes), folder);
-    const after = load(changed(base(nodes), schemaKey, expected.value), folder);
+    const route = expected.key?.startsWith('listeners[split]') === true ? 'split' : 'standby';
+    const before = load(base(nodes, route), folder);
+    const after = load(changed(base(nodes, route), schemaKey, expected.value), folder);
     const { live: applied, restart: pending } = diffConfig(before, after);
     assert.equal(isLiveKey(schemaKey), expected.live, schemaKey);
     const [own, other] = expected.live ? [applied, pending] : [pending, applied];

@@ -106,7 +106,7 @@ test('the example loads without a warning', () => {
   assert.equal(config.cluster.monitor.password, 'from the environment');
   assert.deepEqual(
     config.listeners.map(({ address, route }) => `${address.host}:${address.port} ${route}`),
-    ['127.0.0.1:5000 primary', '127.0.0.1:5001 standby'],
+    ['127.0.0.1:5000 primary', '127.0.0.1:5001 standby', '127.0.0.1:6432 split'],
   );
 });
 

@@ -68,6 +68,18 @@ test('thresholds that defeat their purpose are warnings', () => {
   );
 });
 
+test('what only split sessions go by is a warning where there are none', () => {
+  const text = 'routing: { consistency: eventual, fence_wait: 0, zone: east, slow_start: 5s, write_functions: [f] }\n';
+  const nothing = 'means nothing without a listener with route: split';
+  warns(
+    text,
+    `7:25 routing.consistency: ${nothing}`,
+    `7:47 routing.fence_wait: ${nothing}`,
+    `7:78 routing.write_functions: ${nothing}`,
+  );
+  assert.deepEqual(shortWarnings(MINIMAL.replace('route: primary', 'route: split') + USERS + text), []);
+});
+
 test('a listener on port 0 is a warning', () => {
   assert.deepEqual(shortWarnings(MINIMAL.replace(':5000', ':0') + USERS), [
     '5:31 listeners[0].address: port 0 is another free port after every start',

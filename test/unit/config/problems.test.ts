@@ -41,7 +41,7 @@ pool: { size: many }
       '5:14 cluster.monitor.intervall: is not a known key; did you mean "interval"?',
       '5:38 cluster.monitor.timeout: 5 has no unit: write 5ms, 5s, 5m, 5h or 5d',
       '7:25 listeners[0].address: "nowhere" is not an address: write host:port, [::1]:port or *:port',
-      '7:41 listeners[0].route: "standbye" is not one of primary, standby; did you mean "standby"?',
+      '7:41 listeners[0].route: "standbye" is not one of primary, standby, split; did you mean "standby"?',
       '8:15 pool.size: must be a whole number, not "many"',
     ],
   );
@@ -64,7 +64,7 @@ test('an unknown key is told with the nearest known one', () => {
   replaced(
     'route:',
     'rout:',
-    '5:5 listeners[0].route: is required: primary, standby',
+    '5:5 listeners[0].route: is required: primary, standby, split',
     '5:49 listeners[0].rout: is not a known key; did you mean "route"?',
   );
 });
@@ -148,8 +148,7 @@ test('no duration is longer than a timer of Node can wait', () => {
   appended('shutdown: { timeout: 577h }\n', '6:22 shutdown.timeout: 577h is out of range: at least 0, at most 24d');
 });
 
-test('routes and modes that are not there yet are named as such', () => {
-  replaced('route: primary', 'route: split', '5:56 listeners[0].route: route split is not available in this version');
+test('modes that are not there yet are named as such', () => {
   appended('pool: { mode: transaction }\n', '6:15 pool.mode: pool mode transaction is not available in this version');
   appended('pool: { mode: statement }\n', '6:15 pool.mode: pool mode statement is not available in this version');
   appended('pool: { mode: sesion }\n', '6:15 pool.mode: "sesion" is not one of session; did you mean "session"?');
@@ -254,16 +253,6 @@ test('the admin address is not one of the listeners, unless it is off', () => {
     '6:19 admin.address: 127.0.0.1:5000 is already taken by listeners[0]',
   );
   appended('admin: { address: "127.0.0.1:5000", enabled: false }\n');
-});
-
-test('options of standby listeners are refused on primary listeners', () => {
-  replaced(
-    'route: primary }',
-    'route: primary, fallback: wait, prefer: sync, tags: { a: b } }',
-    '5:75 listeners[0].fallback: is only for listeners with route: standby',
-    '5:89 listeners[0].prefer: is only for listeners with route: standby',
-    '5:95 listeners[0].tags: is only for listeners with route: standby',
-  );
 });
 
 test('thresholds of recovery are not above those of lag', () => {

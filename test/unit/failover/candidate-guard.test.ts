@@ -29,7 +29,16 @@ const LOST = viewOf({
   switchoverDue: true,
   nodes: [GONE, nodeViewOf(B), nodeViewOf(C)],
 });
-const INTENT = { route: 'standby', fallback: 'primary', prefer: 'any', tags: new Map() } as const;
+const INTENT = {
+  route: 'standby',
+  fallback: 'primary',
+  prefer: 'any',
+  tags: new Map(),
+  consistency: 'session',
+  zone: null,
+  slowStartMs: 0,
+  stickiness: 'session',
+} as const;
 
 interface FakeSession {
   node: NodeName;

@@ -30,6 +30,18 @@ export class FakeSession {
     registry.attached(node);
   }
 
+  get nodes(): readonly NodeName[] {
+    return this.node === null ? [] : [this.node];
+  }
+
+  isOn(node: NodeName, target: 'primary' | 'standby'): boolean {
+    return this.node === node && this.target === target;
+  }
+
+  isBusyOn(node: NodeName): boolean {
+    return !this.isClosed && this.node === node && !this.isAtBoundary;
+  }
+
   leaveIfIdle(node: NodeName): void {
     if (this.node === node && this.isAtBoundary && this.pinReason === null) this.leave();
   }
@@ -40,8 +52,8 @@ export class FakeSession {
     this.node = null;
   }
 
-  inspect(): void {
-    this.inspections += 1;
+  inspect(node: NodeName): void {
+    if (this.node === node) this.inspections += 1;
   }
 
   reconsider(): void {}

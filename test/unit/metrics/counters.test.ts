@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DurationHistogram, LabelledCounter, OTHER_LABEL } from '../../../src/metrics/counters.js';
+import { DurationHistogram, LabelledCounter, OTHER_LABEL, RoutedCounter } from '../../../src/metrics/counters.js';
 
 test('a labelled counter counts each label by itself', () => {
   const counter = new LabelledCounter<string>();
@@ -40,4 +40,18 @@ test('a duration falls into the first bucket that is not below it', () => {
   assert.deepEqual([...histogram.counts], [1, 2, 1]);
   assert.equal(histogram.count, 4);
   assert.equal(Math.round(histogram.sumS * 1000), 2202);
+});
+
+test('units are counted by route, target and reason, each apart from the others', () => {
+  const routed = new RoutedCounter();
+  routed.add('split', 'standby', 'read');
+  routed.add('split', 'standby', 'read');
+  routed.add('split', 'primary', 'read');
+  routed.add('standby', 'standby', 'read');
+  assert.equal(routed.get('split', 'standby', 'read'), 2);
+  assert.equal(routed.get('split', 'standby', 'write'), 0);
+  assert.deepEqual(
+    [...routed.entries()].map(({ route, target, reason, count }) => `${route} ${target} ${reason} ${count}`),
+    ['standby standby read 1', 'split primary read 1', 'split standby read 2'],
+  );
 });

@@ -107,3 +107,21 @@ test('a scrape during a scrape gets whole answers too', async () => {
     ['a', 'b'],
   );
 });
+
+test('a counter with several labels shows its owner at every scrape, beginning with what is known as 0', async () => {
+  const metrics = new MetricsRegistry();
+  let count = 0;
+  metrics.countersBy('routed_total', 'Units.', ['route', 'reason'], () => [
+    { labels: { route: 'split', reason: 'read' }, value: 0 },
+    { labels: { route: 'split', reason: 'write' }, value: 0 },
+    { labels: { route: 'split', reason: 'write' }, value: count },
+  ]);
+  for (count of [0, 3, 3, 5]) {
+    const families = parseExposition(await metrics.text());
+    const shown = (reason: string) => valueOf(families, 'switchyard_routed_total', { route: 'split', reason });
+    assert.deepEqual([shown('read'), shown('write')], [0, count]);
+  }
+  assert.deepEqual(metrics.descriptions, [
+    { name: 'switchyard_routed_total', help: 'Units.', type: 'counter', labels: ['route', 'reason'] },
+  ]);
+});

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatLsn, lsnBytesBehind, parseLsn, timelineOfWalFile } from '../../../src/replication/lsn.js';
+import {
+  formatLsn,
+  isPageStart,
+  lsnBytesBehind,
+  parseLsn,
+  recordEnd,
+  timelineOfWalFile,
+} from '../../../src/replication/lsn.js';
 
 test('pg_lsn text is read as one number', () => {
   assert.equal(parseLsn('0/0'), 0n);
@@ -34,4 +41,24 @@ test('the name of a WAL file begins with its timeline in hexadecimal digits', ()
   assert.equal(timelineOfWalFile('00000000'), null, 'there is no timeline 0');
   assert.equal(timelineOfWalFile('history'), null);
   assert.equal(timelineOfWalFile(''), null);
+});
+
+test('an insert position behind the header of a page is the end of the page before it', () => {
+  const end = (text: string): string => formatLsn(recordEnd(parseLsn(text) ?? -1n));
+  assert.equal(end('0/3002018'), '0/3002000', 'the header of a page has 24 bytes');
+  assert.equal(end('0/4000028'), '0/4000000', 'that of the first page of a segment has 40');
+  assert.equal(end('0/4100028'), '0/4100000', 'a segment may be as small as 1 MB');
+  assert.equal(end('7/FF000028'), '7/FF000000');
+});
+
+test('every other insert position is the end of a record', () => {
+  for (const text of ['0/3002000', '0/3002020', '0/3002028', '0/3002030', '0/4000030', '0/3001FF8', '0/3000060']) {
+    assert.equal(formatLsn(recordEnd(parseLsn(text) ?? -1n)), text);
+  }
+});
+
+test('a page of WAL begins every 8 kB', () => {
+  assert.equal(isPageStart(0x3002000n), true);
+  assert.equal(isPageStart(0x3001000n), false);
+  assert.equal(isPageStart(0x3002018n), false);
 });

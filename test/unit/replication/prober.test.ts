@@ -300,3 +300,24 @@ test('a closed prober leaves no connection, no timer and no word', async () => {
     assert.equal(bench.at(name).open.size, 0);
   }
 });
+
+test('a sample is of the connection that samples go over, until that has ended', async (t) => {
+  const bench = await started(A, B);
+  t.after(() => bench.prober.close());
+  const identityOf = (name: NodeName) => {
+    const result = bench.heard(name).at(-1)?.result;
+    assert.ok(result?.ok);
+    return result.identity;
+  };
+  const first = identityOf(B);
+  assert.equal(bench.prober.isConnectedTo(B, first), true);
+  assert.equal(bench.prober.isConnectedTo(A, first), false);
+  assert.equal(bench.prober.isConnectedTo(C, first), false);
+  await bench.run(500);
+  assert.equal(identityOf(B), first);
+  bench.at(B).breakConnections();
+  assert.equal(bench.prober.isConnectedTo(B, first), false, 'at once, before anything is asked');
+  await bench.run(300);
+  assert.equal(bench.prober.isConnectedTo(B, first), false);
+  assert.equal(bench.prober.isConnectedTo(B, identityOf(B)), true);
+});

@@ -4,7 +4,7 @@ import { eligibleStandbys } from '../../../src/routing/eligibility.js';
 import { route } from '../../../src/routing/router.js';
 import type { RouteDecision, RouteIntent } from '../../../src/routing/router.js';
 import type { NodeName } from '../../../src/util/brand.js';
-import { A, B, C, nodeViewOf, viewOf } from '../../support/cluster-fakes.js';
+import { A, B, C, nodeViewOf, routeFactsOf, routeIntentOf, viewOf } from '../../support/cluster-fakes.js';
 
 const view = (drained: readonly NodeName[]) =>
   viewOf({
@@ -18,8 +18,7 @@ function decide(
   current: NodeName | null,
   over: Partial<RouteIntent> = {},
 ): RouteDecision {
-  const intent: RouteIntent = { route: 'standby', fallback: 'primary', prefer: 'any', tags: new Map(), ...over };
-  return route(view(drained), intent, { current, load: () => 0, rebalance: 'off' });
+  return route(view(drained), routeIntentOf(over), routeFactsOf({ current, rebalance: 'off' }));
 }
 
 test('a drained standby gets no new sessions, and says why', () => {

@@ -67,6 +67,9 @@ export class ClaimedState {
       case 'unpin':
         this.#unpin(effect.reason, effect.name);
         return;
+      case 'set_transaction':
+        // Gone with its transaction.
+        return;
       default:
         throw new Error(`${effect.kind} is about transactions`);
     }

@@ -1,4 +1,5 @@
 import type { Analysis, Effect, StatementAnalysis } from '../../../src/sql/analysis.js';
+import type { TransactionModes } from '../../../src/sql/transaction-effects.js';
 
 /**
  * An analysis in words, statement by statement:
@@ -35,13 +36,21 @@ function effectInWords(effect: Effect): string {
     case 'pin':
     case 'unpin':
       return `${effect.kind} ${effect.reason}${effect.name === null ? '' : ` ${named(effect.name)}`}`;
-    case 'reset_all':
     case 'begin':
+      return ['begin', ...modesInWords(effect)].join(' ');
+    case 'set_transaction':
+      return ['set transaction', ...modesInWords(effect), ...(effect.hasSnapshot ? ['snapshot'] : [])].join(' ');
+    case 'reset_all':
     case 'prepare_transaction':
       return effect.kind;
     default:
       return `${effect.kind} ${named(effect.name)}`;
   }
+}
+
+function modesInWords({ isReadOnly, isolation }: TransactionModes): readonly string[] {
+  const access = isReadOnly === null ? [] : [isReadOnly ? 'read only' : 'read write'];
+  return isolation === null ? access : [isolation, ...access];
 }
 
 function named(name: string | null): string {

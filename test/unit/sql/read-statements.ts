@@ -44,7 +44,7 @@ export class StatementReader {
       if (raw.stmt === undefined) throw new Error('a statement without a tree');
       return analyzeStatement(raw.stmt, source);
     });
-    return { statements };
+    return { statements, template: this.template(bytes, escapesInStrings) };
   }
 
   /** The template of a text, or what became of it. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Repeat } from '../../../src/sql/analysis.js';
+import { unreadFacts } from '../../../src/sql/analysis.js';
 import type { Analysis } from '../../../src/sql/analysis.js';
 import { VERDICT_BYTES_EACH_MAX, VerdictCache } from '../../../src/sql/verdict-cache.js';
 import type { Verdict } from '../../../src/sql/verdict-cache.js';
 
 function verdict(functions: readonly string[] = []): Verdict {
   const analysis: Analysis = {
-    statements: [{ effects: [], repeat: Repeat.Never, isQuery: false, isRead: false, functions }],
+    statements: [{ ...unreadFacts, effects: [], functions }],
+    template: null,
   };
   return { kind: 'analysis', analysis };
 }

@@ -57,6 +57,7 @@ function stopped(more: Partial<Loss> = {}): Loss {
 
 const query: UnitFacts = {
   hasCommitted: false,
+  beginning: null,
   goesOn: false,
   repeat: Repeat.IfRolledBack,
   isQuery: true,

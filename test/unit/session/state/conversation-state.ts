@@ -1,5 +1,8 @@
+import type { Applied } from '../../../../src/session/state/applied.js';
+import type { ReplayOptions } from '../../../../src/session/state/attachment.js';
 import { BackendType, TransactionStatus } from '../../../../src/protocol/codes.js';
 import { NOT_READ } from '../../../../src/protocol/frame-scanner.js';
+import type { SessionReplay } from '../../../../src/session/state/replay-plan.js';
 import { SessionState } from '../../../../src/session/state/session-state.js';
 import type { SqlAnalyzer, TextFacts } from '../../../../src/sql/analysis.js';
 import { TreeAnalyzer } from '../../../../src/sql/sql-analyzer.js';
@@ -13,14 +16,31 @@ const defaults: TextFacts = { clientEncoding: 'UTF8', escapesInStrings: false };
 
 export const analyzer: SqlAnalyzer = new TreeAnalyzer(await SqlParser.load(), new VerdictCache());
 
+/** The types and texts of the messages. */
+export function textsOf(replay: SessionReplay | null): readonly string[] {
+  const { bytes, types, parts } = replay ?? { bytes: Buffer.alloc(0), types: [], parts: [] };
+  const texts: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt32BE(at + 1);
+    const type = bytes.toString('latin1', at, at + 1);
+    if (types[texts.length] !== type.charCodeAt(0)) throw new Error('the types do not say what is in the bytes');
+    const body = bytes.toString('latin1', at + HEADER_BYTES, at + 1 + length);
+    texts.push(`${type} ${body.replaceAll('\0', '|')}`.trim());
+    at += 1 + length;
+  }
+  const ends = types.filter((type) => type === 0x51 || type === 0x53).length;
+  if (ends !== parts.length) throw new Error('there is not one part for each ReadyForQuery');
+  return texts;
+}
+
 /** A session's state, told of what a client sends and of what comes back for it. */
 export class Talk {
   readonly clock = new FakeClock();
   readonly state: SessionState;
   facts: TextFacts = defaults;
 
-  constructor(preparedMax = 10) {
-    this.state = new SessionState(preparedMax, analyzer, this.clock);
+  constructor(preparedMax = 10, ownSettings: ReadonlyMap<string, string> = new Map()) {
+    this.state = new SessionState(preparedMax, analyzer, this.clock, ownSettings);
   }
 
   /** The reasons, each with its name where it has one. */
@@ -34,19 +54,7 @@ export class Talk {
   }
 
   get replayedAll(): readonly string[] {
-    const { bytes, types, parts } = this.state.replay() ?? { bytes: Buffer.alloc(0), types: [], parts: [] };
-    const texts: string[] = [];
-    for (let at = 0; at < bytes.length; ) {
-      const length = bytes.readUInt32BE(at + 1);
-      const type = bytes.toString('latin1', at, at + 1);
-      if (types[texts.length] !== type.charCodeAt(0)) throw new Error('the types do not say what is in the bytes');
-      const body = bytes.toString('latin1', at + HEADER_BYTES, at + 1 + length);
-      texts.push(`${type} ${body.replaceAll('\0', '|')}`.trim());
-      at += 1 + length;
-    }
-    const ends = types.filter((type) => type === 0x51 || type === 0x53).length;
-    if (ends !== parts.length) throw new Error('there is not one part for each ReadyForQuery');
-    return texts;
+    return textsOf(this.state.replay());
   }
 
   /** What each part of the replay is for. */
@@ -108,5 +116,24 @@ export class Talk {
   /** Runs a prepared statement. */
   run(statement: string, answers = 'CI'): this {
     return this.send(frontend.bind({ statement }), frontend.execute(), frontend.sync()).hear(answers);
+  }
+
+  /** Another backend is attached, and takes whatever it is sent. Gives the texts, but for the Syncs. */
+  attach(applied: Applied, options: ReplayOptions = {}): readonly string[] {
+    this.state.use(applied);
+    return this.#take(this.state.replay({ statements: 'on_demand', ...options }));
+  }
+
+  /** Statements are needed there. `failed`: parts that are refused. */
+  need(names: readonly string[] | 'all', failed: readonly number[] = []): readonly string[] {
+    return this.#take(
+      this.state.prepareFor(names, () => this.facts),
+      failed,
+    );
+  }
+
+  #take(replay: SessionReplay | null, failed: readonly number[] = []): readonly string[] {
+    if (replay !== null) this.state.replayed(replay, new Set(failed));
+    return textsOf(replay).filter((text) => text !== 'S');
   }
 }

@@ -121,8 +121,8 @@ test('no more bytes are kept than allowed, those not yet acknowledged included',
 test('bytes that are let go make room', () => {
   const prepared = new PreparedStatements(1000);
   const half = Buffer.alloc(PREPARED_BYTES_MAX / 2);
-  const entry = (name: string) => ({ ...entryOf({ statements: [] }).statement, name, frame: half });
-  const { under } = entryOf({ statements: [] });
+  const entry = (name: string) => ({ ...entryOf({ statements: [], template: null }).statement, name, frame: half });
+  const { under } = entryOf({ statements: [], template: null });
   const keep = (name: string): void => {
     assert.ok(prepared.claim(half.length));
     prepared.keep(entry(name), under);

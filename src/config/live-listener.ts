@@ -1,0 +1,11 @@
+import type { ListenerConfig } from './schema.js';
+
+/**
+ * A listener as it is, with what can change while it is open taken from its new configuration. One that has gone, or is to have another
+ * route, stays as it was until a restart.
+ */
+export function withLiveKeys(old: ListenerConfig, after: readonly ListenerConfig[]): ListenerConfig {
+  const now = after.find((each) => each.name === old.name);
+  if (now?.route !== old.route) return old;
+  return { ...old, fallback: now.fallback, prefer: now.prefer, tags: now.tags, consistency: now.consistency };
+}

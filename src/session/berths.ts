@@ -1,0 +1,159 @@
+import type { Backend } from '../backend/backend.js';
+import { SinkMode } from '../backend/backend.js';
+import type { ClusterView } from '../cluster/view.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import type { Relay } from '../relay/relay.js';
+import type { NodeName } from '../util/brand.js';
+import type { SessionContext } from './context.js';
+import { ParkedSink } from './parked-sink.js';
+import { Applied } from './state/applied.js';
+
+export type Target = 'primary' | 'standby';
+
+/** A backend of a session, and what of the session's state it has. */
+export interface Berth {
+  readonly backend: Backend;
+  /** As what its node was chosen. */
+  readonly target: Target;
+  readonly applied: Applied;
+  /** The picture of the cluster in which it was found to be the right one; null: in none. */
+  settledIn: ClusterView | null;
+}
+
+/** What berths need of their session. */
+export interface BerthsOwner {
+  readonly relay: Relay;
+  /** DISCARD ALL takes everything away that the session leaves on its backends. */
+  readonly isCleanable: boolean;
+  /** The session has this backend no more. */
+  onLeft(berth: Berth): void;
+  /** A parked backend has ended; it is given back already. `farewell`: what its node said last. */
+  onParkedLost(berth: Berth, farewell: ErrorFields | null): void;
+}
+
+/**
+ * The backends of one session: the one that is attached to its relay, and in a split session one more, for the other target, that is
+ * parked meanwhile. Counts the session on the nodes where it has one, or is on its way to.
+ */
+export class Berths {
+  readonly #owner: BerthsOwner;
+  readonly #context: SessionContext;
+  #attached: Berth | null = null;
+  #parked: Berth | null = null;
+  #expectedAt: NodeName | null = null;
+  /** The attached backend is at work. */
+  #isAtWork = false;
+
+  constructor(owner: BerthsOwner, context: SessionContext) {
+    this.#owner = owner;
+    this.#context = context;
+  }
+
+  get attached(): Berth | null {
+    return this.#attached;
+  }
+
+  get parked(): Berth | null {
+    return this.#parked;
+  }
+
+  /** The backend that was chosen as such, attached or not. */
+  of(target: Target): Berth | null {
+    if (this.#attached?.target === target) return this.#attached;
+    return this.#parked?.target === target ? this.#parked : null;
+  }
+
+  /** A backend there is on its way; null: none is any more. */
+  expect(node: NodeName | null): void {
+    const { registry } = this.#context;
+    if (this.#expectedAt !== null) registry.detached(this.#expectedAt);
+    if (node !== null) registry.attached(node);
+    this.#expectedAt = node;
+  }
+
+  /** The backend that was expected is here, to be attached to the relay now; nothing else is. */
+  arrived(backend: Backend, target: Target): Berth {
+    this.expect(null);
+    this.#context.registry.attached(backend.identity.node);
+    this.#attached = { backend, target, applied: new Applied(), settledIn: null };
+    return this.#attached;
+  }
+
+  /** The attached backend has got something to do. */
+  used(): void {
+    if (this.#isAtWork || this.#attached === null) return;
+    this.#isAtWork = true;
+    this.#context.registry.workBegins(this.#attached.backend.identity.node);
+  }
+
+  /** It has done it. */
+  rested(): void {
+    if (!this.#isAtWork || this.#attached === null) return;
+    this.#isAtWork = false;
+    this.#context.registry.workEnds(this.#attached.backend.identity.node);
+  }
+
+  /** Takes the attached backend off the relay, at a boundary, and keeps it. The parked one, if there is any, is given back. */
+  park(): void {
+    const berth = this.#attached;
+    if (berth === null) return;
+    if (this.#parked !== null) this.giveBack(this.#parked, 'move');
+    this.rested();
+    this.#owner.relay.detach();
+    this.#attached = null;
+    this.#parked = berth;
+    berth.backend.attach(new ParkedSink((farewell) => this.#onParkedGone(berth, farewell)), SinkMode.Relay);
+  }
+
+  /** Parks the attached backend, if there is one, and gives the one that was parked, to be attached to the relay now. */
+  swap(): Berth | null {
+    const berth = this.#parked;
+    this.#parked = null;
+    this.park();
+    this.#attached = berth;
+    return berth;
+  }
+
+  /** Gives a backend of the session back to the pool. */
+  giveBack(berth: Berth, reason: string): void {
+    if (berth === this.#attached) {
+      this.rested();
+      this.#attached = null;
+      this.#owner.relay.detach();
+    } else if (berth === this.#parked) this.#parked = null;
+    else return;
+    this.#left(berth);
+    this.#context.pool.release(berth.backend, reason, this.#owner.isCleanable && berth.applied.isKnown);
+  }
+
+  /** The attached backend is gone, and off the relay. */
+  lost(): Target {
+    const berth = this.#attached;
+    this.rested();
+    this.#attached = null;
+    if (berth === null) return 'primary';
+    this.#left(berth);
+    this.#context.pool.release(berth.backend, 'lost');
+    return berth.target;
+  }
+
+  /** The session ends. */
+  close(): void {
+    this.expect(null);
+    if (this.#attached !== null) this.giveBack(this.#attached, 'session_end');
+    if (this.#parked !== null) this.giveBack(this.#parked, 'session_end');
+  }
+
+  #left(berth: Berth): void {
+    this.#context.registry.detached(berth.backend.identity.node);
+    this.#owner.onLeft(berth);
+  }
+
+  #onParkedGone(berth: Berth, farewell: ErrorFields | null): void {
+    if (berth !== this.#parked) return;
+    this.#parked = null;
+    this.#left(berth);
+    this.#context.pool.release(berth.backend, 'lost');
+    this.#owner.onParkedLost(berth, farewell);
+  }
+}

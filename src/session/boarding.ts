@@ -1,0 +1,140 @@
+import type { SwitchyardError } from '../errors.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import type { Relay } from '../relay/relay.js';
+import type { Berth, Berths } from './berths.js';
+import type { SessionContext } from './context.js';
+import type { Greeter } from './greeter.js';
+import { Replayer } from './replayer.js';
+import type { UnitChoice } from './split/chooser.js';
+import { joinReplays, settingReplay } from './state/replay-plan.js';
+import type { SessionReplay } from './state/replay-plan.js';
+import type { SessionState } from './state/session-state.js';
+
+const nothing: SessionReplay = { bytes: Buffer.alloc(0), types: [], parts: [] };
+
+/** What boarding needs of its session. */
+export interface BoardingOwner {
+  readonly id: number;
+  readonly state: SessionState;
+  readonly relay: Relay;
+  /** What `switchyard.<name>` is to be shown as; null: as the node has it. */
+  ownSettingShown(name: string): string | null;
+}
+
+/** Attaches backends to the relay of a session, and brings its state to them before anything of the client runs there. */
+export class Boarding {
+  readonly #owner: BoardingOwner;
+  readonly #berths: Berths;
+  readonly #greeter: Greeter;
+  readonly #replayer: Replayer;
+  /** Prepared statements are brought when they are needed, and not all at once. */
+  readonly #isOnDemand: boolean;
+  /** The unit that waits shows a setting of ours, and its node has been told the value. */
+  #isShown = false;
+  /** How the next backend is to begin a transaction before the waiting unit comes; null: not at all. */
+  mustBegin: string | null = null;
+
+  constructor(owner: BoardingOwner, berths: Berths, greeter: Greeter, isOnDemand: boolean, context: SessionContext) {
+    this.#owner = owner;
+    this.#berths = berths;
+    this.#greeter = greeter;
+    this.#isOnDemand = isOnDemand;
+    this.#replayer = new Replayer(owner.id, context);
+  }
+
+  /** State is on its way, and not everything is answered. */
+  get isRunning(): boolean {
+    return this.#replayer.isRunning;
+  }
+
+  /** Attaches a backend that is new. True: nothing of the client may run before `done`. */
+  board({ backend, applied }: Berth): boolean {
+    const { state, relay } = this.#owner;
+    state.use(applied);
+    const replay = this.#greeter.isGreeted ? this.#plan(null) : null;
+    this.#replayer.begin(replay);
+    relay.attach(backend, replay);
+    return replay !== null;
+  }
+
+  /** Attaches a backend of the session if it is parked. True: nothing of the client may run before `done`. */
+  takeUp(berth: Berth, choice: UnitChoice | null): boolean {
+    const { state, relay } = this.#owner;
+    if (this.#berths.attached !== berth) {
+      this.#berths.swap();
+      state.use(berth.applied);
+      relay.attach(berth.backend, null);
+    }
+    if (!this.#isOnDemand) return false;
+    const replay = this.#plan(choice);
+    if (replay === null) {
+      this.#tellParameters();
+      return false;
+    }
+    this.#replayer.begin(replay);
+    relay.replay(replay);
+    return true;
+  }
+
+  /** Ends the open unit on the attached backend; then `done`. */
+  endUnit(): void {
+    this.#replayer.begin(nothing);
+    this.#owner.relay.endUnit();
+  }
+
+  failed(fields: ErrorFields, part: number): void {
+    this.#replayer.failed(fields, part);
+  }
+
+  /** Everything is answered; gives why the session cannot go on there, or null when it can. */
+  done(): SwitchyardError | null {
+    const { failure, notice, replay, refused } = this.#replayer;
+    if (replay !== null) this.#owner.state.replayed(replay, refused);
+    this.#replayer.begin(null);
+    if (failure !== null) return failure;
+    this.#tellParameters();
+    if (notice !== null) this.#owner.relay.say(notice);
+    return null;
+  }
+
+  /** The backend is gone, with what was on its way there. */
+  drop(): void {
+    this.#replayer.begin(null);
+  }
+
+  /** The client hears what the backend reports of itself and it does not know. */
+  tellParameters(): void {
+    this.#tellParameters();
+  }
+
+  #plan(choice: UnitChoice | null): SessionReplay | null {
+    const { state } = this.#owner;
+    const isPrimary = this.#berths.attached?.target === 'primary';
+    const begin = this.mustBegin;
+    this.mustBegin = null;
+    const replay = state.replay({
+      begin,
+      statements: this.#isOnDemand ? 'on_demand' : 'all',
+      listens: isPrimary || !this.#isOnDemand,
+    });
+    if (choice === null) return replay;
+    const prepared = state.prepareFor(choice.names, () => this.#greeter.textFacts);
+    if (replay === null && prepared === null && choice.shows === null) return null;
+    return joinReplays([replay, prepared, this.#show(choice.shows)]);
+  }
+
+  /** So that the node itself answers SHOW in the protocol that the client speaks. `name`: without its prefix; null: nothing is shown. */
+  #show(name: string | null): SessionReplay | null {
+    const hasShown = this.#isShown;
+    const value = name === null || hasShown ? null : this.#owner.ownSettingShown(name);
+    this.#isShown = value !== null;
+    return value === null ? null : settingReplay(`switchyard.${name}`, value);
+  }
+
+  #tellParameters(): void {
+    const backend = this.#berths.attached?.backend;
+    if (backend === undefined) return;
+    const changed = this.#greeter.update(backend);
+    if (changed.length > 0) this.#owner.relay.say(changed);
+  }
+}

@@ -1,0 +1,285 @@
+import { SwitchyardError } from '../errors.js';
+import { TransactionStatus } from '../protocol/codes.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import { Admission } from '../relay/relay.js';
+import type { Loss, Relay, RelayOwner, Replay, TransactionEnd } from '../relay/relay.js';
+import { canRunAgain } from '../sql/analysis.js';
+import type { TextFacts } from '../sql/analysis.js';
+import type { Berths, Target } from './berths.js';
+import type { Boarding } from './boarding.js';
+import { CloseReason } from './close-reason.js';
+import type { SessionContext } from './context.js';
+import type { Greeter } from './greeter.js';
+import type { Inspector } from './inspector.js';
+import type { Listening } from './listening.js';
+import type { LossSettler } from './loss/loss-settler.js';
+import { errorOf, fatalOf } from './loss/loss.js';
+import type { Seeker } from './seeker.js';
+import type { UnitChoice } from './split/chooser.js';
+import { SplitReason } from './split/split-reason.js';
+import { Refusal } from './split/split.js';
+import type { Split } from './split/split.js';
+import type { SessionState } from './state/session-state.js';
+import { Wait } from './wait.js';
+
+/** That a session is to end, and what its client hears then. */
+export interface Ending {
+  readonly reason: CloseReason;
+  readonly error: Error;
+}
+
+/** What a conversation needs of its session. */
+export interface ConversationOwner {
+  readonly id: number;
+  readonly relay: Relay;
+  readonly isClosed: boolean;
+  readonly isInTransaction: boolean;
+  readonly target: Target | null;
+  /** Set while a shutdown or a drain waits for the next boundary. */
+  readonly ending: Ending | null;
+  close(reason: CloseReason, last: Buffer | null): void;
+}
+
+/** The parts of a session that what is said between client and node has to do with. */
+export interface ConversationParts {
+  readonly state: SessionState;
+  readonly greeter: Greeter;
+  readonly berths: Berths;
+  readonly boarding: Boarding;
+  readonly seeker: Seeker;
+  /** Null: all units go the same way. */
+  readonly split: Split | null;
+  readonly settler: LossSettler;
+  readonly inspector: Inspector;
+  readonly listening: Listening;
+}
+
+/** Answers what the relay of a session asks, and tells the parts of the session what client and node say. */
+export class Conversation implements RelayOwner {
+  readonly #owner: ConversationOwner;
+  readonly #context: SessionContext;
+  readonly #parts: ConversationParts;
+  readonly #state: SessionState;
+  readonly #facts: () => TextFacts;
+  /** The client has ended its sending side. */
+  #isEnding = false;
+  /** What becomes of the units that a standby refuses at the moment. */
+  #refusal: Refusal | null = null;
+
+  constructor(owner: ConversationOwner, parts: ConversationParts, context: SessionContext) {
+    this.#owner = owner;
+    this.#context = context;
+    this.#parts = parts;
+    this.#state = parts.state;
+    this.#facts = () => parts.greeter.textFacts;
+  }
+
+  // ---- the client
+
+  onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
+    if (this.#parts.inspector.isRunning || this.#parts.boarding.isRunning) {
+      this.#parts.seeker.waitFor(Wait.Boundary, 'its state is being asked for, or brought back');
+      return Admission.Wait;
+    }
+    const ending = this.#owner.ending;
+    if (ending !== null && this.#owner.relay.isAtBoundary) {
+      this.#parts.seeker.later(() => this.#owner.close(ending.reason, fatalOf(ending.error)));
+      return Admission.Wait;
+    }
+    const glance = () => this.#state.peek(type, buffer, start, end, this.#facts);
+    if (this.#parts.split === null) return this.#parts.seeker.admit(glance);
+    const { target, isInTransaction } = this.#owner;
+    const choice = this.#parts.split.choose(type, buffer, start, end, this.#facts(), target, isInTransaction);
+    if (choice === null) return Admission.More;
+    return this.#answersItself(choice) ? Admission.Wait : this.#parts.seeker.admit(glance, choice);
+  }
+
+  onUnitGoesOn(): boolean {
+    const { split, seeker, boarding } = this.#parts;
+    if (split === null || this.#owner.target !== 'standby' || this.#owner.isInTransaction) return false;
+    seeker.waitFor(Wait.State, 'what it has prepared is to be used');
+    this.#state.ended(TransactionStatus.Idle);
+    boarding.endUnit();
+    return true;
+  }
+
+  onClientFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    this.#state.sent(type, buffer, start, end, this.#facts);
+  }
+
+  onTerminate(): void {
+    this.#owner.close(CloseReason.Terminated, null);
+  }
+
+  onClientViolation(message: string): void {
+    this.#owner.close(CloseReason.ClientViolation, fatalOf(new SwitchyardError('protocol_violation', message)));
+  }
+
+  onClientEnd(): void {
+    this.#isEnding = true;
+    if (this.#owner.relay.isQuiet || this.#owner.relay.isWaiting) this.#owner.close(CloseReason.ClientGone, null);
+  }
+
+  onClientClose(): void {
+    this.#owner.close(CloseReason.ClientGone, null);
+  }
+
+  // ---- the backend
+
+  onParameter(buffer: Buffer, start: number, end: number): boolean {
+    return this.#parts.greeter.note(buffer, start, end);
+  }
+
+  onAcknowledged(type: number): void {
+    this.#state.acknowledged(type);
+  }
+
+  onCommandEnd(type: number, buffer: Buffer, start: number, end: number): void {
+    this.#state.commandEnded(type, buffer, start, end);
+  }
+
+  onStalePlan(): Replay | null {
+    return this.#state.prepareAgain();
+  }
+
+  onUnitTakenBack(): void {
+    this.#context.counters.replays.add('plan_changed');
+    this.#state.failed();
+    this.#state.ended(TransactionStatus.Idle);
+  }
+
+  onRefusal(fields: ErrorFields): boolean {
+    if (this.#parts.split === null || this.#owner.target !== 'standby') return false;
+    this.#refusal = this.#parts.split.refusal(fields, this.#state.outstanding, this.#state.failing);
+    if (this.#refusal !== null) this.#context.counters.refusedReads.add(fields.sqlState);
+    return this.#refusal !== null;
+  }
+
+  onUnitsRefused(): void {
+    const berth = this.#parts.berths.attached;
+    if (berth === null) return;
+    if (this.#refusal === Refusal.Elsewhere) this.#parts.seeker.avoid(berth.backend.identity.node);
+    else this.#parts.split?.chooser.refuse(this.#state.outstanding.length);
+    this.#state.refused();
+    if (!berth.applied.isKnown) this.#parts.berths.giveBack(berth, 'refused');
+  }
+
+  onCommandFailed(): void {
+    this.#state.failed();
+  }
+
+  onSubstituteEnd(): void {
+    this.#state.ended(TransactionStatus.Idle);
+    this.#state.settle();
+    if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
+    else this.#parts.listening.keep();
+  }
+
+  transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null {
+    return this.#state.transactionEnd(type, buffer, start, end, this.#facts);
+  }
+
+  onTransactionReopened(): void {
+    this.#parts.boarding.mustBegin = 'BEGIN';
+  }
+
+  mayTakeBack(): boolean {
+    const first = this.#state.oldestUnit;
+    return (
+      this.#context.limits.replayBytes > 0 &&
+      !this.#owner.isInTransaction &&
+      first !== undefined &&
+      canRunAgain(first.repeat)
+    );
+  }
+
+  onBackendError(fields: ErrorFields): void {
+    this.#state.failed();
+    this.#parts.split?.failed();
+    // A user may have asked for a read-only transaction; a primary that went read-only would speak of recovery.
+    const isWrongRole =
+      fields.sqlState === '25006' && this.#owner.target === 'primary' && fields.message.includes('recovery');
+    if (isWrongRole) this.#context.counters.wrongRoleErrors += 1;
+  }
+
+  onUnitEnd(): void {
+    const berth = this.#parts.berths.attached;
+    const status = this.#owner.relay.backend?.transactionStatus ?? TransactionStatus.Idle;
+    this.#context.counters.units.add(this.#owner.target ?? 'none');
+    if (berth !== null) this.#parts.split?.unitEnded(this.#state.oldestUnit, berth, status);
+    this.#parts.settler.unitEnded();
+    this.#state.ended(status);
+  }
+
+  onQuiet(): void {
+    this.#state.settle();
+    this.#parts.berths.rested();
+    if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
+    else if (this.#owner.ending !== null && this.#owner.relay.isAtBoundary) {
+      this.#owner.close(this.#owner.ending.reason, fatalOf(this.#owner.ending.error));
+    } else if (this.#parts.seeker.wait === Wait.Boundary) {
+      this.#parts.seeker.stopWaiting();
+      this.#owner.relay.resume();
+    }
+    this.#parts.inspector.onQuiet();
+  }
+
+  onReplayError(fields: ErrorFields, part: number): void {
+    this.#parts.boarding.failed(fields, part);
+  }
+
+  onReplayDone(): void {
+    const failure = this.#parts.boarding.done();
+    if (failure !== null) {
+      this.#parts.seeker.later(() => this.#cannotBoard(failure));
+      return;
+    }
+    this.#parts.seeker.stopWaiting();
+    this.#owner.relay.resume();
+  }
+
+  onBackendLost(loss: Loss): void {
+    const node = loss.backend.identity.node;
+    const target = this.#parts.berths.lost();
+    this.#parts.inspector.drop();
+    this.#parts.boarding.drop();
+    if (target === 'primary') this.#parts.split?.primaryLost();
+    if (this.#owner.isClosed) return;
+    const why = loss.farewell?.sqlState ?? loss.error?.message;
+    this.#context.logger.debug({ session: this.#owner.id, node, why }, 'backend lost');
+    this.#parts.settler.take(loss, target, this.#parts.split !== null && target === 'standby');
+  }
+
+  /** A loss is dealt with, and the session lives. */
+  onSettled(): void {
+    if (this.#owner.relay.isWaiting) this.#parts.seeker.later(() => this.#owner.relay.resume());
+    else if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
+    else if (this.#owner.ending !== null)
+      this.#owner.close(this.#owner.ending.reason, fatalOf(this.#owner.ending.error));
+    else this.#parts.listening.keep();
+  }
+
+  // ----
+
+  /** What the proxy itself has to say to a unit. True: it waits for that. */
+  #answersItself({ mistake, shows }: UnitChoice): boolean {
+    const { split, seeker } = this.#parts;
+    if (mistake === null && (split === null || shows !== 'fence' || split.isTokenKnown)) return false;
+    if (!this.#owner.relay.isQuiet) seeker.waitFor(Wait.Boundary, 'earlier units have not ended');
+    else if (mistake !== null) seeker.later(() => this.#owner.relay.rejectUnit(errorOf(mistake)));
+    else if (split !== null) seeker.waitForToken(split);
+    return true;
+  }
+
+  /** The session's state could not be brought to a backend. Without a standby it can live. */
+  #cannotBoard(failure: SwitchyardError): void {
+    const berth = this.#parts.berths.attached;
+    if (this.#parts.split === null || berth?.target !== 'standby') {
+      this.#owner.close(CloseReason.CannotMove, fatalOf(failure));
+      return;
+    }
+    this.#parts.split.chooser.bar(SplitReason.StateRefused);
+    this.#parts.berths.giveBack(berth, 'replay_failed');
+    this.#owner.relay.resume();
+  }
+}

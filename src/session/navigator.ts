@@ -1,0 +1,81 @@
+import { route } from '../routing/router.js';
+import type { RouteDecision, RouteFacts, RouteIntent } from '../routing/router.js';
+import { canRunAgain } from '../sql/analysis.js';
+import type { NodeName } from '../util/brand.js';
+import type { Berth, Target } from './berths.js';
+import { Admits } from './context.js';
+import type { SessionContext, SessionIntent } from './context.js';
+import type { Split } from './split/split.js';
+import type { UnitGlance } from './state/unit-facts.js';
+
+/** Asks the router where the units of one session go, and holds those back that the state of a promotion does not admit. */
+export class Navigator {
+  readonly #context: SessionContext;
+  readonly #split: Split | null;
+  readonly #intents: Readonly<Record<Target, RouteIntent>>;
+  readonly #load: RouteFacts['load'];
+  readonly #outstanding: RouteFacts['outstanding'];
+  readonly #isCaughtUp: NonNullable<RouteFacts['isCaughtUp']>;
+  /** Standbys that the unit that waits is not for. */
+  readonly #avoided = new Set<NodeName>();
+
+  constructor(intent: SessionIntent, split: Split | null, context: SessionContext) {
+    const { registry } = context;
+    this.#context = context;
+    this.#split = split;
+    this.#intents = { primary: { ...intent, route: 'primary' }, standby: { ...intent, route: 'standby' } };
+    this.#load = (node) => registry.load(node);
+    this.#outstanding = (node) => registry.outstanding(node);
+    this.#isCaughtUp = (node) => !this.#avoided.has(node) && split?.fence.isCaughtUp(node) !== false;
+  }
+
+  /** Some standbys are not for the unit that waits. */
+  get isAvoiding(): boolean {
+    return this.#avoided.size > 0;
+  }
+
+  /** The unit that waits, or the next one, is not for this standby. */
+  avoid(node: NodeName): void {
+    this.#avoided.add(node);
+  }
+
+  /** The unit that waited has its node, or is rejected. */
+  settle(): void {
+    if (this.#avoided.size > 0) this.#avoided.clear();
+  }
+
+  /** `current`: the node that the session is on, or has got a backend of; `alsoOn`: where it has one for the primary. `isRepeatable`: the unit could be sent again. */
+  decide(need: Target, current: NodeName | null, alsoOn: NodeName | null, isRepeatable: boolean): RouteDecision {
+    const { gate, limits, clock } = this.#context;
+    const facts: RouteFacts = {
+      current,
+      load: this.#load,
+      outstanding: this.#outstanding,
+      rebalance: limits.rebalance,
+      nowMs: clock.nowMs(),
+    };
+    const decision = route(
+      this.#context.view(),
+      this.#intents[need],
+      this.#split === null ? facts : { ...facts, alsoOn, isCaughtUp: this.#isCaughtUp },
+    );
+    if (decision.kind !== 'node' || decision.target !== 'primary') return decision;
+    const isAdmitted = gate.admits === Admits.All || (gate.admits === Admits.Repeatable && isRepeatable);
+    return isAdmitted ? decision : { kind: 'hold', reason: 'promotion', message: gate.reason };
+  }
+
+  /** The unit can be sent again when its node is stopped in the middle of it. Only of interest while that may be near. */
+  canRepeat(glance: () => UnitGlance): boolean {
+    const { gate, limits } = this.#context;
+    if (gate.admits !== Admits.Repeatable || limits.replayBytes === 0) return false;
+    const { repeat, begins } = glance();
+    return canRunAgain(repeat) && !begins;
+  }
+
+  /** The backend was the right one in this very picture of the cluster, and still has what the session has seen. */
+  isSettled(berth: Berth): boolean {
+    if (berth.settledIn !== this.#context.view() || !this.#context.gate.isOpen) return false;
+    if (berth.target === 'primary') return true;
+    return this.#intents.standby.stickiness === 'session' && this.#isCaughtUp(berth.backend.identity.node);
+  }
+}

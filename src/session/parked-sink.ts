@@ -1,0 +1,34 @@
+import type { BackendSink } from '../backend/backend.js';
+import { BackendType } from '../protocol/codes.js';
+import { decodeErrorFields } from '../protocol/error-fields.js';
+import type { ErrorFields } from '../protocol/error-fields.js';
+import { NOT_READ, Verdict } from '../protocol/frame-scanner.js';
+import type { Reply } from '../protocol/request-tracker.js';
+
+/**
+ * Listens to a backend that a session keeps and does not use at the moment. It owes nothing, so that all it can say is notices, parameters
+ * (the backend notes them) and its farewell.
+ */
+export class ParkedSink implements BackendSink {
+  readonly #onGone: (farewell: ErrorFields | null) => void;
+  #farewell: ErrorFields | null = null;
+
+  constructor(onGone: (farewell: ErrorFields | null) => void) {
+    this.#onGone = onGone;
+  }
+
+  onBackendFrame(type: number, _reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
+    if (type === BackendType.ErrorResponse && end !== NOT_READ) this.#farewell = decodeErrorFields(buffer, start, end);
+    return Verdict.Drop;
+  }
+
+  onBackendRun(): void {}
+
+  onBackendFlushed(): void {}
+
+  onBackendDrain(): void {}
+
+  onBackendClose(): void {
+    this.#onGone(this.#farewell);
+  }
+}

@@ -1,0 +1,28 @@
+import type { Relay } from '../relay/relay.js';
+import type { Berth, Target } from './berths.js';
+import type { SessionIntent } from './context.js';
+import type { SessionIdentity } from './identity.js';
+import type { UnitChoice } from './split/chooser.js';
+import type { SessionState } from './state/session-state.js';
+
+/** What a seeker needs of its session. None of it is called from inside `admit`, but for `takeUp` and `onAdmitted`. */
+export interface SeekerOwner {
+  readonly id: number;
+  readonly identity: SessionIdentity;
+  readonly intent: SessionIntent;
+  readonly state: SessionState;
+  readonly relay: Relay;
+  readonly isInTransaction: boolean;
+  /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
+  takeUp(berth: Berth, choice: UnitChoice | null): boolean;
+  /** The transaction that has begun on the backend of this berth, a standby, is to begin on the next one instead. */
+  leaveTransaction(berth: Berth): void;
+  /** The unit goes to the attached backend. */
+  onAdmitted(target: Target, reason: string): void;
+  /** A backend for the waiting unit, or for the greeting. */
+  onBackend(berth: Berth): void;
+  /** The wait may be over: let the unit, or the greeting, ask again. */
+  onRetry(): void;
+  /** There is no node for the waiting unit. `isFinal`: nor will there be for any other of this session. */
+  onRejected(error: Error, isFinal: boolean): void;
+}

@@ -1,0 +1,166 @@
+import { Frontend } from '../../protocol/codes.js';
+import { NOT_READ } from '../../protocol/frame-scanner.js';
+import type { Analysis, TextFacts } from '../../sql/analysis.js';
+import { readHint } from '../../sql/hint.js';
+import type { RouteHint } from '../../sql/hint.js';
+import { readBindNames, readName } from '../state/bind-names.js';
+import { readParse } from '../state/prepared.js';
+
+const HEADER_BYTES = 5;
+/** The first byte of a Describe or Close of a statement. */
+const STATEMENT = 0x53;
+
+/** What a reader asks of the session. */
+export interface TextReader {
+  /** Reads the text `buffer[start, end)`, borrowed. */
+  analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis;
+  /** What a prepared statement runs, also one that is on its way to be prepared; null: there is none, or nobody knows. */
+  analysisOf(name: string): Analysis | null;
+  /** What the text of a prepared statement asks of the proxy. */
+  hintOf(name: string, facts: TextFacts): RouteHint | null;
+}
+
+/** How far a unit could be read. */
+export const Extent = {
+  /** To its Sync. */
+  Whole: 'whole',
+  /** All that is there, with a Flush or COPY data in it: more of it comes when some of it is answered. */
+  Flushed: 'flushed',
+  /** The rest has not arrived. */
+  Partial: 'partial',
+  /** It is longer than what is read. */
+  TooLong: 'too_long',
+} as const;
+export type Extent = (typeof Extent)[keyof typeof Extent];
+
+/**
+ * What a unit is going to do, read from its frames before any of them is sent. One instance serves all units of a session, one after the
+ * other.
+ */
+export class UnitAhead {
+  /** What its statements run, in order; each is routed as if it were executed, though it may only be parsed or described. */
+  readonly analyses: Analysis[] = [];
+  /** Prepared statements that must be on its backend as the session has them, or must not be there: what it uses, makes and takes away. */
+  readonly names: string[] = [];
+  extent: Extent = 'whole';
+  /** It runs something that cannot be known. */
+  hasUnknown = false;
+  /** Something of it is bound or executed, and not only parsed and described. */
+  executes = false;
+  hint: RouteHint | null = null;
+  readonly #reader: TextReader;
+  readonly #bytesMax: () => number;
+  #hasFlush = false;
+  /** Statements that the unit itself parses. */
+  readonly #parsed = new Map<string, Analysis>();
+  /** Statements that it has closed. */
+  readonly #closed = new Set<string>();
+
+  /** `bytesMax`: longest unit that is read. */
+  constructor(reader: TextReader, bytesMax: () => number) {
+    this.#reader = reader;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Reads the unit whose first message has the body `buffer[start, end)`, and of which what is there follows in `buffer`. */
+  read(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): void {
+    this.analyses.length = 0;
+    this.names.length = 0;
+    this.extent = Extent.Whole;
+    this.hasUnknown = false;
+    this.executes = false;
+    this.hint = null;
+    this.#hasFlush = false;
+    if (this.#parsed.size > 0) this.#parsed.clear();
+    if (this.#closed.size > 0) this.#closed.clear();
+    if (type === Frontend.Query) {
+      if (end === NOT_READ) this.extent = Extent.TooLong;
+      else this.#addText(buffer, start, end - 1, facts);
+    } else if (type === Frontend.FunctionCall) this.hasUnknown = true;
+    else this.extent = this.#readFrames(buffer, start - HEADER_BYTES, facts);
+  }
+
+  #readFrames(buffer: Buffer, from: number, facts: TextFacts): Extent {
+    const bytesMax = this.#bytesMax();
+    let at = from;
+    for (;;) {
+      if (buffer.length - at < HEADER_BYTES) return this.#atEnd(at === buffer.length);
+      const type = buffer.readUInt8(at);
+      const next = at + 1 + buffer.readUInt32BE(at + 1);
+      if (next - from > bytesMax) return Extent.TooLong;
+      if (next > buffer.length) return Extent.Partial;
+      if (type === Frontend.Sync) return Extent.Whole;
+      if (!this.#readFrame(type, buffer, at + HEADER_BYTES, next, facts)) return Extent.Flushed;
+      at = next;
+    }
+  }
+
+  /** There is no more. `isBetween`: and nothing of another message. */
+  #atEnd(isBetween: boolean): Extent {
+    return this.#hasFlush && isBetween ? Extent.Flushed : Extent.Partial;
+  }
+
+  /** False: it is no message of a unit that is read ahead. */
+  #readFrame(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): boolean {
+    switch (type) {
+      case Frontend.Parse: {
+        const parse = readParse(buffer, start, end);
+        if (parse === null) this.hasUnknown = true;
+        else {
+          if (parse.name !== '') this.#addName(parse.name);
+          this.#parsed.set(parse.name, this.#addText(buffer, parse.textStart, parse.textEnd, facts));
+        }
+        return true;
+      }
+      case Frontend.Bind: {
+        this.executes = true;
+        const names = readBindNames(buffer, start, end);
+        if (names === null) this.hasUnknown = true;
+        else this.#addPrepared(names[1], facts);
+        return true;
+      }
+      case Frontend.Describe:
+        if (buffer[start] === STATEMENT) this.#addPrepared(readName(buffer, start + 1, end) ?? '', facts);
+        return true;
+      case Frontend.Execute:
+        this.executes = true;
+        return true;
+      case Frontend.Close:
+        if (buffer[start] === STATEMENT) this.#closed.add(readName(buffer, start + 1, end) ?? '');
+        return true;
+      case Frontend.Flush:
+        this.#hasFlush = true;
+        return true;
+      default:
+        // COPY data, and what does not belong here.
+        return false;
+    }
+  }
+
+  #addText(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
+    const analysis = this.#reader.analyze(buffer, start, end, facts);
+    this.analyses.push(analysis);
+    this.hint ??= readHint(buffer, start, end, facts.escapesInStrings);
+    for (const { effects } of analysis.statements) {
+      for (const effect of effects) {
+        if (effect.kind === 'prepare' || effect.kind === 'execute') this.#addName(effect.name);
+        else if (effect.kind === 'deallocate' && effect.name !== null) this.#addName(effect.name);
+      }
+    }
+    return analysis;
+  }
+
+  #addName(name: string): void {
+    if (!this.#closed.has(name) && !this.names.includes(name)) this.names.push(name);
+  }
+
+  #addPrepared(name: string, facts: TextFacts): void {
+    // What the unit has parsed itself is there already.
+    if (this.#parsed.has(name)) return;
+    this.#addName(name);
+    const analysis = this.#reader.analysisOf(name);
+    if (analysis === null) this.hasUnknown = true;
+    else this.analyses.push(analysis);
+    this.hint ??= this.#reader.hintOf(name, facts);
+  }
+}

@@ -1,0 +1,105 @@
+import type { Kept } from './kept.js';
+import { noRemains } from './remains.js';
+import type { Remains } from './remains.js';
+
+/** That of no entry: there may be a statement of the name, and then it is none of the session's. */
+export const UNSURE = -1;
+const NONE = 0;
+
+/**
+ * What one backend has of the state of its session, which may have gone on elsewhere since. All that is replaced has another identity, so
+ * that what is the same is known without a look inside.
+ */
+export class Applied {
+  #settings: ReadonlyMap<string, Kept> = noRemains.settings;
+  #channels: ReadonlyMap<string, Kept> = noRemains.channels;
+  #madeUp = 0;
+  /** The serial numbers of prepared statements, by name; '' is the unnamed one. */
+  readonly #statements = new Map<string, number>();
+  #isLost = false;
+  /** Something of ours was sent and not answered. */
+  #isAwaiting = false;
+  /** It listens where its session does; a standby cannot. */
+  listens = true;
+  /** Statements were prepared here of which not even the name is known. */
+  hasUnread = false;
+  /** What had been forgotten by the session when this was last cleared of it. */
+  sweptAt = 0;
+
+  /** False while something is on its way there, and for good when that failed: then the session must not use the backend any more. */
+  get isKnown(): boolean {
+    return !this.#isLost && !this.#isAwaiting;
+  }
+
+  /** As of the last end of a transaction there. */
+  get settings(): ReadonlyMap<string, Kept> {
+    return this.#settings;
+  }
+
+  get channels(): ReadonlyMap<string, Kept> {
+    return this.#channels;
+  }
+
+  /** So many of the session's settings with made-up names, the first ones, exist there. */
+  get madeUp(): number {
+    return this.#madeUp;
+  }
+
+  /** What it has is not known any more. */
+  fail(): void {
+    this.#isLost = true;
+  }
+
+  /** Something was planned, and is going to be sent there. */
+  expects(): void {
+    this.#isAwaiting = true;
+  }
+
+  /** All of that was answered. */
+  arrived(): void {
+    this.#isAwaiting = false;
+  }
+
+  /** It has what the session has; at the end of a transaction. */
+  note({ settings, channels }: Remains, madeUp: number): void {
+    this.#settings = settings;
+    this.#madeUp = madeUp;
+    if (this.listens) this.#channels = channels;
+  }
+
+  // ---- prepared statements
+
+  get size(): number {
+    return this.#statements.size;
+  }
+
+  names(): Iterable<string> {
+    return this.#statements.keys();
+  }
+
+  /** Of the statement that it has under this name; 0: it has none. */
+  serialOf(name: string): number {
+    return this.#statements.get(name) ?? NONE;
+  }
+
+  prepared(name: string, serial: number): void {
+    this.#statements.set(name, serial);
+  }
+
+  forgot(name: string): void {
+    this.#statements.delete(name);
+  }
+
+  /** It may have been closed, or be another one. */
+  doubts(name: string): void {
+    this.#statements.set(name, UNSURE);
+  }
+
+  /** All but the unnamed one. */
+  forgotAll(): void {
+    const unnamed = this.#statements.get('');
+    this.#statements.clear();
+    if (unnamed !== undefined) this.#statements.set('', unnamed);
+    this.hasUnread = false;
+  }
+}

@@ -1,0 +1,307 @@
+import { Frontend, TransactionStatus } from '../../protocol/codes.js';
+import type { TextFacts } from '../../sql/analysis.js';
+import { PinReason } from '../../sql/pin-reason.js';
+import type { Applied } from './applied.js';
+import type { Leftovers } from './leftovers.js';
+import { hasPin } from './pin.js';
+import type { Pins } from './pin.js';
+import { planPrepare } from './prepare-plan.js';
+import { isKept } from './prepared.js';
+import type { PreparedEntry, PreparedStatements } from './prepared.js';
+import { noRemains } from './remains.js';
+import { isIndispensable, joinReplays, ReplayKind } from './replay-plan.js';
+import type { SessionReplay } from './replay-plan.js';
+import { standingOf } from './standing.js';
+import { planCloses, planReplay } from './state-plan.js';
+import type { StateThere } from './state-plan.js';
+
+/** So many statements may have been closed elsewhere before they are closed here though there is nothing else to say. */
+export const STALE_MAX = 100;
+/** Most statements that are closed at once. */
+export const CLOSES_MAX = 500;
+
+/** What a backend that nobody has used has. */
+const nothingThere: StateThere = { settings: noRemains.settings, channels: noRemains.channels, madeUp: 0 };
+
+/** How a backend is to be brought into the session's state. */
+export interface ReplayOptions {
+  /** The text that begins the transaction which is to be open there in the end; null, the default: none. */
+  readonly begin?: string | null;
+  /** All prepared statements at once (the default), or each when it is needed: see `prepareFor`. */
+  readonly statements?: 'all' | 'on_demand';
+  /** It is to listen as the session does, which a standby cannot; by default it is. */
+  readonly listens?: boolean;
+}
+
+/**
+ * The session's state and the one backend that is attached: what it has of it already, and what is still to be brought there. Without a
+ * backend that is made known by `use`, it is as if a new one was attached each time, and then had everything.
+ */
+export class Attachment {
+  readonly #leftovers: Leftovers;
+  readonly #prepared: PreparedStatements;
+  #applied: Applied | null = null;
+  #status: TransactionStatus = TransactionStatus.Idle;
+  /** What was tried to be prepared for the unit that waits: not again, though it may have failed. */
+  readonly #tried = new Set<string>();
+  /** Where the pins and doubts of the session came about. */
+  #home: Applied | null = null;
+  #lasting: Pins;
+  #pins: Pins;
+  #doubts: number;
+
+  constructor(leftovers: Leftovers, prepared: PreparedStatements) {
+    this.#leftovers = leftovers;
+    this.#prepared = prepared;
+    this.#lasting = leftovers.lasting;
+    this.#pins = leftovers.remains.pins;
+    this.#doubts = leftovers.doubts;
+  }
+
+  get applied(): Applied | null {
+    return this.#applied;
+  }
+
+  /** Where the session has what pins it, and what is in doubt; null: nowhere, or wherever it is. */
+  get home(): Applied | null {
+    return this.#home;
+  }
+
+  /** The node of the attached backend can tell what is in doubt. */
+  get isHome(): boolean {
+    return this.#home === null || this.#home === this.#applied;
+  }
+
+  /** Another backend is attached; no transaction is open. */
+  use(applied: Applied): void {
+    this.#applied = applied;
+    this.#begin();
+    if (applied.size === 0) applied.sweptAt = this.#prepared.forgotten;
+  }
+
+  /** The attached backend is lost. */
+  lose(): void {
+    this.#applied?.fail();
+    this.#begin();
+  }
+
+  /** Its units have ended unheard: what the first of them has prepared was noted; more of them are `several`. */
+  refused(several: boolean): void {
+    const applied = this.#applied;
+    if (applied === null) return;
+    if (several) applied.fail();
+    // A simple Query has destroyed it.
+    applied.doubts('');
+    this.#begin();
+  }
+
+  // ---- what happens there
+
+  /** A statement was prepared under this name by the client. */
+  prepared(name: string): void {
+    const applied = this.#applied;
+    if (applied === null) return;
+    const entry = this.#prepared.get(name);
+    if (entry !== null) applied.prepared(name, entry.serial);
+    else {
+      applied.doubts(name);
+      applied.hasUnread = true;
+    }
+  }
+
+  /** One whose name is not known. */
+  preparedUnread(): void {
+    if (this.#applied === null) return;
+    this.#applied.doubts('');
+    this.#applied.hasUnread = true;
+  }
+
+  /** It was prepared once more, and nobody tells whether that went well. */
+  preparedAgain(name: string): void {
+    this.#applied?.doubts(name);
+  }
+
+  /** Null: all but the unnamed one. */
+  forgot(name: string | null): void {
+    if (name === null) this.#applied?.forgotAll();
+    else this.#applied?.forgot(name);
+  }
+
+  /** Units have ended, and this is how. */
+  ended(status: TransactionStatus): void {
+    this.#status = status;
+    if (this.#tried.size > 0) this.#tried.clear();
+    this.#notePins();
+    if (status === TransactionStatus.Idle) this.#note();
+  }
+
+  /** The node has told what there is. */
+  inspected(): void {
+    this.#notePins();
+    this.#note();
+  }
+
+  // ---- what is to be brought there
+
+  replay({ begin = null, statements = 'all', listens = true }: ReplayOptions): SessionReplay | null {
+    const applied = this.#applied;
+    const { remains, madeUp } = this.#leftovers;
+    if (applied === null) {
+      const prepared = this.#prepared.kept();
+      return planReplay({ there: nothingThere, remains, madeUp, prepared, listens, begin });
+    }
+    // In a transaction it has what the session has: it was there when it began.
+    if (this.#status !== TransactionStatus.Idle) return null;
+    applied.listens = listens;
+    const { forgotten } = this.#prepared;
+    const isSame =
+      applied.settings === remains.settings &&
+      (!listens || applied.channels === remains.channels) &&
+      applied.madeUp === madeUp.size;
+    const isSwept = forgotten - applied.sweptAt < STALE_MAX;
+    if (isSame && isSwept && begin === null && statements === 'on_demand') return null;
+    const prepared = statements === 'all' ? [...this.#prepared.kept()].filter((entry) => !hasIt(applied, entry)) : [];
+    const plan = planReplay({ there: applied, remains, madeUp, prepared, listens, begin });
+    // Of one name there may be another statement, which is in the way.
+    const replay = plan === null && isSwept ? null : joinReplays([planCloses(this.#sweep(applied)), plan]);
+    if (replay === null) {
+      this.#note();
+      return null;
+    }
+    // Each simple Query destroys it.
+    if (replay.types.includes(Frontend.Query)) applied.forgot('');
+    this.#expect(applied, replay);
+    if (begin !== null) this.#status = TransactionStatus.InTransaction;
+    return replay;
+  }
+
+  /** Something is to be sent before a unit that needs these statements. */
+  needsPreparing(names: Iterable<string>): boolean {
+    const applied = this.#applied;
+    if (applied === null) return false;
+    for (const name of names) if (this.#isOff(applied, name)) return true;
+    return false;
+  }
+
+  /** `reading`: how the attached backend reads texts, where that is known. */
+  prepareFor(names: readonly string[] | 'all', reading: (() => TextFacts) | null): SessionReplay | null {
+    const applied = this.#applied;
+    if (applied === null) return null;
+    const wanted = names === 'all' ? this.#allNames() : names;
+    const isSwept = names !== 'all' || applied.sweptAt === this.#prepared.forgotten;
+    if (isSwept && !this.needsPreparing(wanted)) return null;
+    const closed = new Set(this.#sweep(applied));
+    const entries: PreparedEntry[] = [];
+    for (const name of new Set(wanted)) {
+      if (!this.#isOff(applied, name)) continue;
+      const entry = this.#prepared.get(name);
+      // Rather none at all than another one of that name.
+      if (entry === null || !isKept(entry)) closed.add(name);
+      else {
+        closed.delete(name);
+        entries.push(entry);
+        this.#tried.add(name);
+      }
+    }
+    const plan = planPrepare({
+      entries,
+      standing: standingOf((name) => this.#leftovers.setting(name)),
+      reading: reading?.() ?? null,
+      status: this.#status,
+    });
+    for (const name of closed) applied.forgot(name);
+    const replay = joinReplays([planCloses([...closed]), plan]);
+    if (replay !== null) this.#expect(applied, replay);
+    return replay;
+  }
+
+  /** What was planned for the attached backend is answered; `failed`: the parts that were refused there, counted from 0. */
+  replayed({ parts }: SessionReplay, failed: ReadonlySet<number>): void {
+    const applied = this.#applied;
+    if (applied === null) return;
+    applied.arrived();
+    for (const [at, part] of parts.entries()) {
+      if (part.kind === ReplayKind.Shown) this.#leftovers.noteName(part.name);
+      if (failed.has(at)) {
+        if (isIndispensable(part)) applied.fail();
+      } else if (part.serial !== 0) applied.prepared(part.name, part.serial);
+    }
+    if (this.#status === TransactionStatus.Idle) this.#note();
+  }
+
+  /** Statements of these names can be had on that backend, or cannot be had anywhere. */
+  canRunOn(applied: Applied, names: Iterable<string>): boolean {
+    for (const name of names) {
+      const entry = this.#prepared.get(name);
+      if (entry === null) {
+        if (this.#prepared.hasUnread && !applied.hasUnread) return false;
+        if (this.#isPinnedByName && this.#home !== null && this.#home !== applied) return false;
+      } else if (!isKept(entry) && !hasIt(applied, entry)) return false;
+    }
+    return true;
+  }
+
+  // ----
+
+  /** It has statements of which only the node has told. */
+  get #isPinnedByName(): boolean {
+    const { lasting } = this.#leftovers;
+    return lasting.size > 0 && (hasPin(lasting, PinReason.PreparedInSql) || hasPin(lasting, PinReason.TooManyPrepared));
+  }
+
+  /** The backend has something else under this name than the session, and that can be mended. */
+  #isOff(applied: Applied, name: string): boolean {
+    if (this.#tried.size > 0 && this.#tried.has(name)) return false;
+    const entry = this.#prepared.get(name);
+    const serial = applied.serialOf(name);
+    if (entry === null) return serial !== 0;
+    return serial !== entry.serial && (isKept(entry) || serial !== 0);
+  }
+
+  /** Takes what the session has closed elsewhere off the book of the backend; gives its names, which are to be closed there. */
+  #sweep(applied: Applied): readonly string[] {
+    const { forgotten } = this.#prepared;
+    if (applied.sweptAt === forgotten) return [];
+    const closed: string[] = [];
+    for (const name of applied.names()) {
+      if (name === '' || this.#prepared.get(name)?.serial === applied.serialOf(name)) continue;
+      if (closed.length === CLOSES_MAX) return closed;
+      closed.push(name);
+      applied.forgot(name);
+    }
+    applied.sweptAt = forgotten;
+    return closed;
+  }
+
+  /** Nothing is under way, and no transaction open. */
+  #begin(): void {
+    this.#status = TransactionStatus.Idle;
+    this.#tried.clear();
+  }
+
+  #allNames(): readonly string[] {
+    return ['', ...this.#prepared.names()];
+  }
+
+  #expect(applied: Applied, { parts }: SessionReplay): void {
+    applied.expects();
+    for (const { name, serial } of parts) if (serial !== 0) applied.doubts(name);
+  }
+
+  #note(): void {
+    this.#applied?.note(this.#leftovers.remains, this.#leftovers.madeUp.size);
+  }
+
+  #notePins(): void {
+    const { lasting, remains, doubts } = this.#leftovers;
+    if (lasting === this.#lasting && remains.pins === this.#pins && doubts === this.#doubts) return;
+    this.#lasting = lasting;
+    this.#pins = remains.pins;
+    this.#doubts = doubts;
+    this.#home = this.#applied;
+  }
+}
+
+function hasIt(applied: Applied, { statement, serial }: PreparedEntry): boolean {
+  return applied.serialOf(statement.name) === serial;
+}
