@@ -36,7 +36,11 @@ export class ClusterWatch {
     this.#cluster = cluster;
     this.provider = provider;
     this.#taken = provider.claims;
-    this.ticks = new Ticks({ capacity: tickCapacity(routing.maxLagMs, monitor.intervalMs), beliefMs: TICK_BELIEF_MS });
+    this.ticks = new Ticks({
+      capacity: tickCapacity(routing.maxLagMs, monitor.intervalMs),
+      beliefMs: TICK_BELIEF_MS,
+      spacingMs: monitor.intervalMs,
+    });
     this.store = new ClusterStore(
       { clock, logger, ticks: this.ticks, health: healthOptions(cluster, routing), weights: weightsOf(cluster) },
       provider.claims,

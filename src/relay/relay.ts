@@ -150,8 +150,8 @@ export interface Relay {
   cut(error: Error): void;
   /** Goes on with the client after `Admission.Wait`. Not from inside a call of the relay. */
   resume(): void;
-  /** Answers the waiting unit with `error` (a whole ErrorResponse) and ReadyForQuery, and goes on. */
-  rejectUnit(error: Buffer): void;
+  /** Answers the waiting unit with `error` (a whole ErrorResponse) and ReadyForQuery (by default of no transaction), and goes on. */
+  rejectUnit(error: Buffer, status?: TransactionStatus): void;
   /** Puts the units cut by a loss back to where they are read from; they are admitted again after `resume`. */
   replayUnits(): void;
   /**

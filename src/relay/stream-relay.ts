@@ -107,8 +107,8 @@ export class StreamRelay implements Relay {
     this.#client.resume();
   }
 
-  rejectUnit(error: Buffer): void {
-    this.#client.answers.rejectNext(error);
+  rejectUnit(error: Buffer, status: TransactionStatus = TransactionStatus.Idle): void {
+    this.#client.answers.rejectNext(error, status);
     this.resume();
   }
 

@@ -14,6 +14,8 @@ export class SubstituteAnswers {
   #skippedReady = idleReady;
   /** The error that answers the unit that is read next. */
   #rejection: Buffer | null = null;
+  /** How its transaction is then. */
+  #rejectedReady = idleReady;
 
   constructor(say: (messages: Buffer) => void) {
     this.#say = say;
@@ -27,20 +29,23 @@ export class SubstituteAnswers {
     return this.#rejection !== null;
   }
 
-  /** The next unit is answered with this ErrorResponse. */
-  rejectNext(error: Buffer): void {
+  /** The next unit is answered with this ErrorResponse, and behind it the transaction has this status. */
+  rejectNext(error: Buffer, status: TransactionStatus = TransactionStatus.Idle): void {
     this.#rejection = error;
+    this.#rejectedReady = status === TransactionStatus.Idle ? idleReady : failedReady;
   }
 
   /** Answers the first message of the unit that is rejected. */
   reject(type: number): void {
     const error = this.#rejection;
     this.#rejection = null;
-    if (error === null || type === Frontend.Sync) this.ready();
-    else if (type === Frontend.Query || type === Frontend.FunctionCall) this.#say(Buffer.concat([error, idleReady]));
+    const ready = this.#rejectedReady;
+    if (error === null || type === Frontend.Sync) this.#say(ready);
+    else if (type === Frontend.Query || type === Frontend.FunctionCall) this.#say(Buffer.concat([error, ready]));
     else {
       this.#say(error);
       this.#skippingToSync = true;
+      this.#skippedReady = ready;
     }
   }
 

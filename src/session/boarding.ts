@@ -6,7 +6,7 @@ import type { SessionContext } from './context.js';
 import type { Greeter } from './greeter.js';
 import { Replayer } from './replayer.js';
 import type { UnitChoice } from './split/chooser.js';
-import { joinReplays, settingReplay } from './state/replay-plan.js';
+import { failureReplay, joinReplays, settingReplay } from './state/replay-plan.js';
 import type { SessionReplay } from './state/replay-plan.js';
 import type { SessionState } from './state/session-state.js';
 
@@ -60,7 +60,8 @@ export class Boarding {
   /** Attaches a backend of the session if it is parked. True: nothing of the client may run before `done`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean {
     const { state, relay } = this.#owner;
-    if (this.#berths.attached !== berth) {
+    const isSwap = this.#berths.attached !== berth;
+    if (isSwap) {
       this.#berths.swap();
       state.use(berth.applied);
       relay.attach(berth.backend, null);
@@ -68,7 +69,7 @@ export class Boarding {
     if (!this.#isOnDemand) return false;
     const replay = this.#plan(choice);
     if (replay === null) {
-      this.#tellParameters();
+      if (isSwap) this.#tellParameters();
       return false;
     }
     this.#replayer.begin(replay);
@@ -80,6 +81,13 @@ export class Boarding {
   endUnit(): void {
     this.#replayer.begin(nothing);
     this.#owner.relay.endUnit();
+  }
+
+  /** Makes the transaction fail that is open on the attached backend; then `done`. */
+  failTransaction(): void {
+    const replay = failureReplay();
+    this.#replayer.begin(replay);
+    this.#owner.relay.replay(replay);
   }
 
   failed(fields: ErrorFields, part: number): void {

@@ -5,7 +5,7 @@ import { Admission } from '../relay/relay.js';
 import type { Loss, Relay, RelayOwner, Replay, TransactionEnd } from '../relay/relay.js';
 import { canRunAgain } from '../sql/analysis.js';
 import type { TextFacts } from '../sql/analysis.js';
-import type { Berths, Target } from './berths.js';
+import type { Berth, Berths, Target } from './berths.js';
 import type { Boarding } from './boarding.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext } from './context.js';
@@ -37,6 +37,8 @@ export interface ConversationOwner {
   readonly target: Target | null;
   /** Set while a shutdown or a drain waits for the next boundary. */
   readonly ending: Ending | null;
+  /** The transaction that has just begun there is to begin elsewhere. */
+  leaveTransaction(berth: Berth): void;
   close(reason: CloseReason, last: Buffer | null): void;
 }
 
@@ -65,6 +67,8 @@ export class Conversation implements RelayOwner {
   #isEnding = false;
   /** What becomes of the units that a standby refuses at the moment. */
   #refusal: Refusal | null = null;
+  /** What the unit that waits is answered with when its transaction has failed. */
+  #mistake: SwitchyardError | null = null;
 
   constructor(owner: ConversationOwner, parts: ConversationParts, context: SessionContext) {
     this.#owner = owner;
@@ -150,7 +154,9 @@ export class Conversation implements RelayOwner {
 
   onRefusal(fields: ErrorFields): boolean {
     if (this.#parts.split === null || this.#owner.target !== 'standby') return false;
-    this.#refusal = this.#parts.split.refusal(fields, this.#state.outstanding, this.#state.failing);
+    // The first statement of a transaction can still take it elsewhere.
+    if (this.#owner.isInTransaction && !this.#parts.split.canLeaveTransaction) return false;
+    this.#refusal = this.#parts.split.refusal(fields, this.#state.failing);
     if (this.#refusal !== null) this.#context.counters.refusedReads.add(fields.sqlState);
     return this.#refusal !== null;
   }
@@ -158,8 +164,14 @@ export class Conversation implements RelayOwner {
   onUnitsRefused(): void {
     const berth = this.#parts.berths.attached;
     if (berth === null) return;
+    // The unit that has waited for the end of these is read behind them.
+    if (this.#parts.seeker.wait === Wait.Boundary) this.#parts.seeker.stopWaiting();
     if (this.#refusal === Refusal.Elsewhere) this.#parts.seeker.avoid(berth.backend.identity.node);
     else this.#parts.split?.chooser.refuse(this.#state.outstanding.length);
+    if (this.#owner.isInTransaction) {
+      this.#owner.leaveTransaction(berth);
+      return;
+    }
     this.#state.refused();
     if (!berth.applied.isKnown) this.#parts.berths.giveBack(berth, 'refused');
   }
@@ -184,16 +196,18 @@ export class Conversation implements RelayOwner {
   }
 
   mayTakeBack(): boolean {
+    const { split } = this.#parts;
+    const { isInTransaction, target } = this.#owner;
     const first = this.#state.oldestUnit;
-    return (
-      this.#context.limits.replayBytes > 0 &&
-      !this.#owner.isInTransaction &&
-      first !== undefined &&
-      canRunAgain(first.repeat)
-    );
+    if (this.#context.limits.replayBytes === 0 || first === undefined) return false;
+    // All that a split session runs on a standby are reads.
+    if (split !== null && target === 'standby') return !isInTransaction || split.canLeaveTransaction;
+    return !isInTransaction && canRunAgain(first.repeat);
   }
 
   onBackendError(fields: ErrorFields): void {
+    const { target, isInTransaction } = this.#owner;
+    if (target === 'standby') this.#parts.split?.refusedLate(fields, isInTransaction ? null : this.#state.failing);
     this.#state.failed();
     this.#parts.split?.failed();
     // A user may have asked for a read-only transaction; a primary that went read-only would speak of recovery.
@@ -235,7 +249,15 @@ export class Conversation implements RelayOwner {
       return;
     }
     this.#parts.seeker.stopWaiting();
-    this.#owner.relay.resume();
+    const mistake = this.#mistake;
+    this.#mistake = null;
+    if (mistake === null) {
+      this.#owner.relay.resume();
+      return;
+    }
+    this.#state.failed();
+    this.#state.ended(TransactionStatus.Failed);
+    this.#owner.relay.rejectUnit(errorOf(mistake), TransactionStatus.Failed);
   }
 
   onBackendLost(loss: Loss): void {
@@ -243,6 +265,7 @@ export class Conversation implements RelayOwner {
     const target = this.#parts.berths.lost();
     this.#parts.inspector.drop();
     this.#parts.boarding.drop();
+    this.#mistake = null;
     if (target === 'primary') this.#parts.split?.primaryLost();
     if (this.#owner.isClosed) return;
     const why = loss.farewell?.sqlState ?? loss.error?.message;
@@ -263,10 +286,17 @@ export class Conversation implements RelayOwner {
 
   /** What the proxy itself has to say to a unit. True: it waits for that. */
   #answersItself({ mistake, shows }: UnitChoice): boolean {
-    const { split, seeker } = this.#parts;
+    const { split, seeker, boarding } = this.#parts;
+    const { relay, isInTransaction } = this.#owner;
+    // Any node refuses that by itself.
+    if (relay.isQuiet && relay.backend?.transactionStatus === TransactionStatus.Failed) return false;
     if (mistake === null && (split === null || shows !== 'fence' || split.isTokenKnown)) return false;
-    if (!this.#owner.relay.isQuiet) seeker.waitFor(Wait.Boundary, 'earlier units have not ended');
-    else if (mistake !== null) seeker.later(() => this.#owner.relay.rejectUnit(errorOf(mistake)));
+    if (!relay.isQuiet) seeker.waitFor(Wait.Boundary, 'earlier units have not ended');
+    else if (mistake !== null && isInTransaction) {
+      this.#mistake = mistake;
+      seeker.waitFor(Wait.State, 'its transaction is made to fail');
+      boarding.failTransaction();
+    } else if (mistake !== null) seeker.later(() => relay.rejectUnit(errorOf(mistake)));
     else if (split !== null) seeker.waitForToken(split);
     return true;
   }

@@ -8,6 +8,8 @@ import type { SessionContext, SessionIntent } from './context.js';
 import type { Split } from './split/split.js';
 import type { UnitGlance } from './state/unit-facts.js';
 
+export type NodeDecision = RouteDecision & { readonly kind: 'node' };
+
 /** Asks the router where the units of one session go, and holds those back that the state of a promotion does not admit. */
 export class Navigator {
   readonly #context: SessionContext;
@@ -46,6 +48,23 @@ export class Navigator {
 
   /** `current`: the node that the session is on, or has got a backend of; `alsoOn`: where it has one for the primary. `isRepeatable`: the unit could be sent again. */
   decide(need: Target, current: NodeName | null, alsoOn: NodeName | null, isRepeatable: boolean): RouteDecision {
+    return this.#decide(this.#intents[need], current, alsoOn, isRepeatable);
+  }
+
+  /** Whether a backend that was asked for is still the right one, now that it is there. */
+  isStillRight(need: Target, { node, target }: NodeDecision, alsoOn: NodeName | null, isRepeatable: boolean): boolean {
+    // It is not to be balanced again: the load has changed by its own coming.
+    const intent: RouteIntent = { ...this.#intents[need], stickiness: 'session' };
+    const now = this.#decide(intent, node, alsoOn, isRepeatable);
+    return now.kind === 'node' && now.node === node && now.target === target;
+  }
+
+  #decide(
+    intent: RouteIntent,
+    current: NodeName | null,
+    alsoOn: NodeName | null,
+    isRepeatable: boolean,
+  ): RouteDecision {
     const { gate, limits, clock } = this.#context;
     const facts: RouteFacts = {
       current,
@@ -56,7 +75,7 @@ export class Navigator {
     };
     const decision = route(
       this.#context.view(),
-      this.#intents[need],
+      intent,
       this.#split === null ? facts : { ...facts, alsoOn, isCaughtUp: this.#isCaughtUp },
     );
     if (decision.kind !== 'node' || decision.target !== 'primary') return decision;

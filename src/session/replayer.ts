@@ -59,6 +59,7 @@ export class Replayer {
   failed({ sqlState, message }: ErrorFields, index: number): void {
     this.#refused.add(index);
     const part = this.#replay?.parts[index];
+    if (part?.kind === ReplayKind.Failure) return;
     const what = part === undefined ? 'a message' : `${part.kind} ${part.name}`.trimEnd();
     this.#context.logger.info({ session: this.#sessionId, sqlState, what }, 'a replayed message failed');
     // Of what is not here the client hears when it uses it, as after any DDL.

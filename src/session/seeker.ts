@@ -3,7 +3,7 @@ import { NodeError } from '../backend/node-error.js';
 import type { PoolTicket } from '../backend/pool.js';
 import { SwitchyardError } from '../errors.js';
 import { Admission } from '../relay/relay.js';
-import { RouteReason } from '../routing/router.js';
+import { HoldReason, RouteReason } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
@@ -13,6 +13,7 @@ import type { SessionContext } from './context.js';
 import { Holding } from './holding.js';
 import type { HoldRefusal } from './hold.js';
 import { Navigator } from './navigator.js';
+import type { NodeDecision } from './navigator.js';
 import { outOfTime, passingRefusal, retryDelayMs } from './refusal.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SeekerOwner } from './seeker-owner.js';
@@ -24,8 +25,6 @@ import { Wait } from './wait.js';
 
 /** Longest wait for the position that a session shows as its fence. */
 const TOKEN_WAIT_MS = 5_000;
-
-export type NodeDecision = RouteDecision & { readonly kind: 'node' };
 
 /**
  * Finds the node for each unit of a session: stays where it is, moves, waits for a backend, or is held until there is a node.
@@ -182,8 +181,11 @@ export class Seeker {
   }
 
   #decide(current: NodeName | null): RouteDecision {
-    const alsoOn = this.#berths.of('primary')?.backend.identity.node ?? null;
-    return this.#navigator.decide(this.#need, current, alsoOn, this.#isRepeatable);
+    return this.#navigator.decide(this.#need, current, this.#alsoOn, this.#isRepeatable);
+  }
+
+  get #alsoOn(): NodeName | null {
+    return this.#berths.of('primary')?.backend.identity.node ?? null;
   }
 
   /** A transaction stays where it is, unless that is a standby, nothing has come of it yet, and this is not for a standby. */
@@ -263,8 +265,7 @@ export class Seeker {
 
   #onBackend(backend: Backend, decision: NodeDecision): void {
     // The world may have moved while the backend was made.
-    const now = this.#decide(decision.node);
-    if (now.kind !== 'node' || now.node !== decision.node || now.target !== decision.target) {
+    if (!this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
       this.#context.pool.release(backend, 'not_wanted');
       this.#berths.expect(null);
       this.#owner.onRetry();
@@ -323,7 +324,8 @@ export class Seeker {
 
   /** `refusal`: it comes back from a node that turned it away just now. */
   #hold(reason: string, message: string, refusal: HoldRefusal | null = null): Admission {
-    const isForPrimary = this.#need === 'primary';
+    // A read of a split session that no standby has waits for the primary too.
+    const isForPrimary = this.#need === 'primary' || (this.#split !== null && reason !== HoldReason.NoStandby);
     const isHeld = this.holding.enter({
       isForPrimary,
       reason,

@@ -295,8 +295,8 @@ test('a statement whose result has changed is prepared again where the unit tell
   assert.deepEqual([again.error, again.columns, again.rows], [null, ['a', 'b'], [['1', '2']]]);
   assert.equal(again.types, '2TDCZ');
   const bySql = await sqlClient.query('execute kept');
-  assert.deepEqual([bySql.error, bySql.rows], [null, [['1', '2']]]);
-  assert.equal(replays.get('plan_changed'), 2);
+  assert.deepEqual([bySql.error?.code, bySql.rows], ['0A000', []]);
+  assert.equal(replays.get('plan_changed'), 1);
 
   // Its client would take the new row for one of the old kind.
   const unaware = await blind.unit(bind({ statement: 'kept' }), execute(), sync());
@@ -305,7 +305,7 @@ test('a statement whose result has changed is prepared again where the unit tell
   const inside = await begun.unit(bind({ statement: 'kept' }), describe('P'), execute(), sync());
   assert.deepEqual([inside.error?.code, inside.status], ['0A000', 'E']);
   await begun.rows('rollback');
-  assert.equal(replays.get('plan_changed'), 2);
+  assert.equal(replays.get('plan_changed'), 1);
 
   // What comes behind, sent together with it or later, comes in its turn.
   await client.rows('alter table changing add c int default 3');

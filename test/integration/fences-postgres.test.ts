@@ -216,6 +216,23 @@ test('on an idle primary a standby is caught up after whatever was written last'
   assert.ok(hits >= 5, `${hits} records ended with their page`);
 });
 
+test('a primary on which nothing is committed for long still tells how far its standbys are', async (t) => {
+  const lookout = await Lookout.start(t, { standbys: 1, settings: { autovacuum: false } });
+  const { cluster, watch } = lookout;
+  // What is written without a commit is flushed page by page, so that what is flushed ends in the middle of a record.
+  const writer = await lookout.login(cluster.primary, roles.superuser);
+  const writing = writer.rows(`do $$ begin loop
+    perform pg_logical_emit_message(false, 'p', repeat('x', 1500)), pg_sleep(0.001);
+  end loop; end $$`);
+  const ended = assert.rejects(writing);
+  const first = watch.ticks.lastRecorded;
+  await waitFor(() => (watch.ticks.newest?.number ?? 0) > first + 20, { timeoutMs: TIMEOUT_MS, what: '20 ticks' });
+  const { health, lagMs } = watch.store.view.nodes.get(nodeName('node2')) ?? {};
+  assert.deepEqual([health, typeof lagMs], ['healthy', 'number']);
+  writer.destroy();
+  await ended;
+});
+
 test('a standby whose replay stands still is never caught up to what comes then, and is as soon as it goes on', async (t) => {
   const lookout = await Lookout.start(t);
   const { cluster, freshness } = lookout;

@@ -25,7 +25,7 @@ import type { Step } from './session-moves-lab.js';
 
 const HEADER_BYTES = 5;
 /** Only there can it be said what the session listens to. */
-const OF_LISTENERS = /\blisten|\bdiscard all/i;
+const OF_LISTENERS = /listen|discard all/i;
 
 const PROGRAM = /\b(?:do \$\$|call )/;
 
@@ -197,7 +197,7 @@ export class Divided {
       state.canRunOn(this.#other.applied, names) &&
       this.#maySwitch();
     for (const message of reply.messages) {
-      if (message.type === 'E' && isRefused && !this.#mayLock()) return this.#runElsewhere(bytes);
+      if (message.type === 'E' && isRefused && !this.#mayLock(bytes)) return this.#runElsewhere(bytes);
       this.#note(message, reply);
     }
     state.settle();
@@ -222,7 +222,8 @@ export class Divided {
   }
 
   /** What fails may leave a lock where it was run. */
-  #mayLock(): boolean {
+  #mayLock(bytes: readonly Buffer[]): boolean {
+    if (bytes.some((message) => message.includes('advisory'))) return true;
     const statements = this.#state.failing?.statements ?? [];
     return statements.some(({ functions }) => functions.some((name) => name.includes('advisory')));
   }

@@ -56,6 +56,8 @@ export class Chooser {
   readonly #argumentsOf = new WeakMap<StatementAnalysis, StatementAnalysis>();
   /** Units that are run again because a standby has refused them. */
   #again = 0;
+  /** The newest prepared statement that is older than what the session has defined last: their plans may not fit any more. */
+  #definedBehind = 0;
   /** Why nothing of the session can run on a standby; null: it can. */
   #barred: SplitReason | null = null;
 
@@ -68,6 +70,11 @@ export class Chooser {
   /** The next `count` units are for the primary, whatever they are. */
   refuse(count: number): void {
     this.#again = count;
+  }
+
+  /** The session has changed a definition. What it had prepared must not be prepared anew, as if that had not been. */
+  defined(): void {
+    this.#definedBehind = this.#parts.state.prepared.newestSerial;
   }
 
   /** From now on everything is for the primary. */
@@ -92,7 +99,7 @@ export class Chooser {
     const { ahead } = this;
     ahead.read(type, buffer, start, end, textFacts);
     if (ahead.extent === Extent.Partial) return null;
-    const mistake = facts.isInTransaction ? null : this.settings.mistakeIn(ahead.analyses);
+    const mistake = this.settings.mistakeIn(ahead.analyses);
     const shows = this.settings.shownBy(ahead.analyses);
     if (facts.isInTransaction) {
       const leaves = facts.target === 'standby' && this.#obstacle(true) !== null;
@@ -135,6 +142,7 @@ export class Chooser {
     const { ahead } = this;
     if (ahead.extent === Extent.TooLong || ahead.hasUnknown) return SplitReason.Unread;
     if (ahead.extent === Extent.Flushed && ahead.executes) return SplitReason.Flushed;
+    if (this.#isOutdated()) return SplitReason.PreparedThere;
     const catalog = this.#parts.catalogs.of(this.#parts.database);
     let isOpen = isInside;
     for (const analysis of ahead.analyses) {
@@ -155,6 +163,12 @@ export class Chooser {
       }
     }
     return null;
+  }
+
+  #isOutdated(): boolean {
+    if (this.#definedBehind === 0) return false;
+    const { prepared } = this.#parts.state;
+    return this.ahead.names.some((name) => (prepared.get(name)?.serial ?? Infinity) <= this.#definedBehind);
   }
 
   #obstacleOf(statement: StatementAnalysis, catalog: Catalog | null, depth: number): string | null {

@@ -24,7 +24,7 @@ export const SplitReason = {
   RefusedBefore: 'refused_before',
   /** A standby has refused it just now. */
   Refused: 'refused',
-  /** A statement that it runs can only be found on the primary. */
+  /** A statement that it runs can only be found on the primary, or was prepared before the session changed a definition. */
   PreparedThere: 'prepared_there',
   /** The units before it are under way on the primary. */
   Pipelined: 'pipelined',

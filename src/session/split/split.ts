@@ -3,7 +3,7 @@ import type { Freshness } from '../../cluster/freshness.js';
 import type { ErrorFields } from '../../protocol/error-fields.js';
 import { TransactionStatus } from '../../protocol/codes.js';
 import { formatLsn, parseLsn, recordEnd } from '../../replication/lsn.js';
-import { Access, canRunAgain, Repeat } from '../../sql/analysis.js';
+import { Access, Repeat } from '../../sql/analysis.js';
 import type { Analysis, TextFacts } from '../../sql/analysis.js';
 import type { Berth, Target } from '../berths.js';
 import type { SessionIntent } from '../context.js';
@@ -28,10 +28,14 @@ import { SplitReason } from './split-reason.js';
 const NO_REFUSAL = /^(22|P0|57014)/;
 /** By these a hot standby says that such a statement is not for it. Others hang on the moment: a conflict with replay, DDL not replayed yet. */
 const FOR_GOOD = /^(25006|0A000|55000|XX000)/;
+/** What any write is told there. */
+const READ_ONLY = '25006';
 /** Errors that another standby would not give: the statement stood in the way of replay, or the node lacks something. */
 const OF_THE_NODE = /^(40|53|58)/;
 /** Where "cannot use serializable mode in a hot standby" comes from (`src/backend/storage/lmgr/predicate.c` of PostgreSQL). */
 const SERIALIZABLE_ROUTINE = 'GetSerializableTransactionSnapshot';
+/** "cached plan must not change result type" (plancache.c): what the client knows of the answer is not true any more, wherever it runs. */
+const STALE_PLAN_ROUTINE = 'RevalidateCachedQuery';
 
 /** What becomes of units that a standby has refused. */
 export const Refusal = {
@@ -176,7 +180,10 @@ export class Split {
     if (status !== TransactionStatus.Idle) return;
     if (this.#hasSeen) this.fence.sawPrimary(this.#hasWritten);
     if (this.#hasWritten) this.homecoming.wrote();
-    if (this.#hasDefined) this.#catalogs.changed(this.#database);
+    if (this.#hasDefined) {
+      this.#catalogs.changed(this.#database);
+      this.chooser.defined();
+    }
     this.#forget();
   }
 
@@ -200,15 +207,30 @@ export class Split {
     return wasUsed;
   }
 
-  /** What becomes of the units under way, of which the oldest ended in this error on a standby; null: the client gets the error. */
-  refusal(fields: ErrorFields, units: readonly UnitFacts[], failing: Analysis | null): Refusal | null {
+  /**
+   * What becomes of the units under way, of which the oldest ended in this error on a standby; null: the client gets the error. All of them
+   * are reads, and can run again.
+   */
+  refusal(fields: ErrorFields, failing: Analysis | null): Refusal | null {
     const { sqlState, message, routine } = fields;
-    if (this.chooser.settings.route === 'standby' || NO_REFUSAL.test(sqlState)) return null;
-    if (!units.every(({ repeat }) => canRunAgain(repeat))) return null;
+    if (this.chooser.settings.route === 'standby' || NO_REFUSAL.test(sqlState) || routine === STALE_PLAN_ROUTINE)
+      return null;
     if (routine === SERIALIZABLE_ROUTINE) this.chooser.bar(SplitReason.Serializable);
     else if (FOR_GOOD.test(sqlState) && failing !== null)
       this.#refused = { template: failing.template, sqlState, message };
     return OF_THE_NODE.test(sqlState) ? Refusal.Elsewhere : Refusal.Primary;
+  }
+
+  /**
+   * The same where it is too late to run it elsewhere: the client has the error, and the next of its like is not for a standby. `failing` is
+   * null in a transaction, of which a standby says 25006 like any other node.
+   */
+  refusedLate({ sqlState, message, routine }: ErrorFields, failing: Analysis | null): void {
+    if (this.chooser.settings.route === 'standby') return;
+    if (routine === SERIALIZABLE_ROUTINE) this.chooser.bar(SplitReason.Serializable);
+    else if (sqlState === READ_ONLY && failing !== null && failing.template !== null) {
+      this.#templates.add(this.#database, failing.template, sqlState, message);
+    }
   }
 
   /** The unit under way on the primary has failed: what a standby has said of it was not a standby's alone. */

@@ -1,7 +1,7 @@
 import type { Effect, TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Clock } from '../../util/clock.js';
-import { isSameReading } from './kept.js';
+import { isPlain, isSameReading } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, withoutPin, withPin } from './pin.js';
 import type { Pin, Pins } from './pin.js';
@@ -201,12 +201,14 @@ export class Leftovers {
         this.#current = withoutSettings(this.#current);
         return;
       case 'listen': {
+        this.#noteChannel(effect.channel, facts);
         const sql = `LISTEN "${effect.channel.replaceAll('"', '""')}"`;
         const kept = { sql, under: this.circumstances(facts), value: null };
         this.#current = withChannel(this.#current, effect.channel, kept);
         return;
       }
       case 'unlisten':
+        if (effect.channel !== null) this.#noteChannel(effect.channel, facts);
         this.#current = withoutChannel(this.#current, effect.channel);
         return;
       case 'close_cursor':
@@ -304,6 +306,16 @@ export class Leftovers {
     const both = `${before.sql}; ${sql}`;
     if (both.split(';').length > DATESTYLES_MAX) this.pin(PinReason.Setting, name);
     this.#current = withSetting(this.#current, name, { sql: both, under, value });
+  }
+
+  /** Names that were written in different encodings are not told apart by their bytes: the node must be asked what they are. */
+  #noteChannel(channel: string, { clientEncoding }: TextFacts): void {
+    if (isPlain(channel)) return;
+    for (const [name, { under }] of this.#current.channels) {
+      if (isPlain(name) || under.reading.clientEncoding === clientEncoding) continue;
+      this.pin(PinReason.ClientEncoding);
+      return;
+    }
   }
 
   /** What is closed stays closed, also when the transaction is rolled back. */

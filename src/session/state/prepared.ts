@@ -121,6 +121,11 @@ export class PreparedStatements {
     return this.find(name)?.statement.analysis ?? null;
   }
 
+  /** Of the statement that was made last; those of older ones are lower. */
+  get newestSerial(): number {
+    return this.#serial;
+  }
+
   /** The text of a statement; null: there is none of that name, or it was not kept. */
   textOf(name: string): Buffer | null {
     const statement = this.get(name)?.statement;

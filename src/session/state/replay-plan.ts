@@ -20,6 +20,8 @@ export const ReplayKind = {
   Trace: 'trace',
   /** The value of a setting of the proxy itself, to be seen by SHOW. */
   Shown: 'shown',
+  /** What fails, and the open transaction with it. */
+  Failure: 'failure',
   /** What is left of statements that the session has no more, and of our own, is closed. */
   Close: 'close',
 } as const;
@@ -76,4 +78,10 @@ export function settingReplay(name: string, value: string): SessionReplay {
       { kind: ReplayKind.Close, name: '', serial: 0 },
     ],
   };
+}
+
+/** Makes the open transaction fail, as if something that the client has sent had failed; leaves the unnamed statement alone. */
+export function failureReplay(): SessionReplay {
+  const { bytes, types } = statementMessages('SELECT 1/0 /* switchyard: fails on purpose, in place of a setting that means nothing */');
+  return { bytes: Buffer.concat(bytes), types, parts: [{ kind: ReplayKind.Failure, name: '', serial: 0 }] };
 }

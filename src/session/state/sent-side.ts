@@ -38,6 +38,13 @@ export class SentSide {
   /** Statements on their way to be prepared, by name; null where the name may mean another one. */
   readonly #parses = new Map<string, Analysis | null>();
   readonly #lookup = (name: string): Analysis | null => this.analysisOf(name);
+  /** The text that was read last, as long as it may still be sent; its buffer is not kept longer than that. */
+  #ahead: {
+    readonly buffer: Buffer;
+    readonly start: number;
+    readonly end: number;
+    readonly analysis: Analysis;
+  } | null = null;
   /** The number of the newest unit that changes how texts are read. */
   #readingChangedBy = -1;
 
@@ -120,8 +127,18 @@ export class SentSide {
     }
   }
 
+  /** Reads a text that is probably going to be sent at once, so that it is not read twice. */
+  analyzeAhead(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
+    const analysis = this.analyze(buffer, start, end, facts);
+    this.#ahead = { buffer, start, end, analysis };
+    return analysis;
+  }
+
   /** Reads a text. */
   analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead?.buffer === buffer && ahead.start === start && ahead.end === end) return ahead.analysis;
     // How it will be read depends on a unit that has not been answered.
     const isInDoubt = this.requests.unitsEnded <= this.#readingChangedBy;
     const isRead = !isInDoubt || isPlainText(buffer.subarray(start, end));

@@ -138,7 +138,7 @@ export class SessionState {
 
   /** See UnitAhead. */
   analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
-    return this.#sent.analyze(buffer, start, end, facts);
+    return this.#sent.analyzeAhead(buffer, start, end, facts);
   }
 
   /** What running a prepared statement does, also one on its way to be prepared; null: there is none, or it cannot be told yet. */
@@ -221,17 +221,11 @@ export class SessionState {
 
   /**
    * The statement that runs next was refused because its plan does not fit any more: messages that prepare it again, as it was. Null where
-   * running its unit once more would not do.
+   * running its unit once more would not do, and for EXECUTE, where whoever wrote PREPARE can write it again.
    */
   prepareAgain(): SessionReplay | null {
     const { first } = this.#sent.requests;
-    let name: string | null = null;
-    if (first?.kind === 'bind') name = first.statement;
-    else if (first?.kind === 'query') {
-      for (const effect of first.analysis.statements[first.at]?.effects ?? []) {
-        if (effect.kind === 'execute') name = effect.name;
-      }
-    }
+    const name = first?.kind === 'bind' ? first.statement : null;
     const entry = name === null || name === '' ? null : this.prepared.find(name);
     const replay = entry === null || this.prepared.isChanging ? null : planAgain(entry);
     if (replay !== null && name !== null) this.#attachment.preparedAgain(name);
