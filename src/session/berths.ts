@@ -4,7 +4,7 @@ import type { ClusterView } from '../cluster/view.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { Relay } from '../relay/relay.js';
 import type { NodeName } from '../util/brand.js';
-import type { SessionContext } from './context.js';
+import type { SessionContext, SessionIntent } from './context.js';
 import { ParkedSink } from './parked-sink.js';
 import { Applied } from './state/applied.js';
 
@@ -22,7 +22,9 @@ export interface Berth {
 
 /** What berths need of their session. */
 export interface BerthsOwner {
+  readonly id: number;
   readonly relay: Relay;
+  readonly intent: SessionIntent;
   /** DISCARD ALL takes everything away that the session leaves on its backends. */
   readonly isCleanable: boolean;
   /** The session has this backend no more. */
@@ -41,6 +43,8 @@ export class Berths {
   #attached: Berth | null = null;
   #parked: Berth | null = null;
   #expectedAt: NodeName | null = null;
+  /** Where the last backend was that was chosen as such; in a session that is not split there is one for all. */
+  readonly #lastNodes: Record<Target, NodeName | null> = { primary: null, standby: null };
   /** The attached backend is at work. */
   #isAtWork = false;
 
@@ -71,9 +75,10 @@ export class Berths {
     this.#expectedAt = node;
   }
 
-  /** The backend that was expected is here, to be attached to the relay now; nothing else is. */
-  arrived(backend: Backend, target: Target): Berth {
+  /** The backend that was expected is here, to be attached to the relay now; nothing else is. `reason`: why its node was chosen. */
+  arrived(backend: Backend, target: Target, reason: string): Berth {
     this.expect(null);
+    this.#noteMove(backend.identity.node, target, reason);
     this.#context.registry.attached(backend.identity.node);
     this.#attached = { backend, target, applied: new Applied(), settledIn: null };
     return this.#attached;
@@ -142,6 +147,16 @@ export class Berths {
     this.expect(null);
     if (this.#attached !== null) this.giveBack(this.#attached, 'session_end');
     if (this.#parked !== null) this.giveBack(this.#parked, 'session_end');
+  }
+
+  #noteMove(node: NodeName, target: Target, reason: string): void {
+    const { counters, logger } = this.#context;
+    const kind = this.#owner.intent.route === 'split' ? target : 'primary';
+    const from = this.#lastNodes[kind];
+    this.#lastNodes[kind] = node;
+    if (from === null || from === node) return;
+    counters.moves.add(reason);
+    logger.debug({ session: this.#owner.id, from, to: node, reason }, 'session moved');
   }
 
   #left(berth: Berth): void {

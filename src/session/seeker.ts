@@ -15,6 +15,7 @@ import type { HoldRefusal } from './hold.js';
 import { Navigator } from './navigator.js';
 import type { NodeDecision } from './navigator.js';
 import { outOfTime, passingRefusal, retryDelayMs } from './refusal.js';
+import { greeting } from './split/chooser.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { Split } from './split/split.js';
@@ -41,8 +42,6 @@ export class Seeker {
   #waitReason = '';
   #poolTicket: PoolTicket | null = null;
   #timer: ClockTimer | null = null;
-  /** Where the last backend was attached that was chosen as such. */
-  readonly #lastNodes: Record<Target, NodeName | null> = { primary: null, standby: null };
   #isClosed = false;
   /** The primary was this session's once: it may wait for room there to come back. */
   #hadPrimary = false;
@@ -88,7 +87,9 @@ export class Seeker {
     const { relay, isInTransaction } = this.#owner;
     if (relay.backend !== null) {
       if (!relay.isQuiet) {
-        if (choice !== null && this.#split?.canFollow(choice, this.target) === true) return this.#follow(choice);
+        const { isOpen } = this.#context.gate;
+        if (choice !== null && this.#split?.canFollow(choice, this.target, isOpen) === true)
+          return this.#follow(choice);
         this.waitFor(Wait.Boundary, 'earlier units have not ended');
         return Admission.Wait;
       }
@@ -101,6 +102,7 @@ export class Seeker {
       case 'node':
         return this.#goTo(decision);
       case 'hold':
+        if (glance === null && choice === null && this.#mayGreetOnStandby) return this.admit(null, greeting);
         return this.#hold(decision.reason, decision.message);
       case 'error':
       default:
@@ -167,6 +169,11 @@ export class Seeker {
     this.#berths.close();
   }
 
+  /** Without a primary a standby can tell as well what the client of a split session is greeted with. */
+  get #mayGreetOnStandby(): boolean {
+    return this.#split !== null && !this.#owner.state.isListening;
+  }
+
   /** The backend that needs no thought to be the right one. */
   #settled(): Berth | null {
     if (this.#split === null || this.#choice === null) return null;
@@ -212,7 +219,9 @@ export class Seeker {
       if (attached?.backend.identity.node === decision.node) return this.#useNow(attached, decision.reason);
       return attached === null ? this.#acquire(decision) : this.#move(attached, decision);
     }
-    if (this.#mayWaitForStandby(decision)) return this.#waitForStandby(this.#split);
+    // No standby has what the session has seen, but one may have it in a moment.
+    const isFenced = decision.reason === RouteReason.Fence && !this.#navigator.isAvoiding;
+    if (isFenced && this.#split.homecoming.isDue) return this.#waitForStandby(this.#split);
     const berth = this.#berths.of(decision.target);
     if (berth?.backend.identity.node === decision.node) {
       if (decision.target === this.#need) berth.settledIn = this.#context.view();
@@ -272,21 +281,10 @@ export class Seeker {
       return;
     }
     this.#hadPrimary ||= decision.target === 'primary';
-    this.#noteMove(decision);
     if (this.#berths.attached !== null) this.#berths.park();
-    const berth = this.#berths.arrived(backend, decision.target);
+    const berth = this.#berths.arrived(backend, decision.target, decision.reason);
     this.#owner.onBackend(berth);
     this.#admitted();
-  }
-
-  #noteMove({ node, target, reason }: NodeDecision): void {
-    const { counters, logger } = this.#context;
-    const kind = this.#split === null ? 'primary' : target;
-    const from = this.#lastNodes[kind];
-    this.#lastNodes[kind] = node;
-    if (from === null || from === node) return;
-    counters.moves.add(reason);
-    logger.debug({ session: this.#owner.id, from, to: node, reason }, 'session moved');
   }
 
   #onRefused(error: Error, decision: NodeDecision): void {
@@ -366,11 +364,6 @@ export class Seeker {
     if (this.#choice === null || this.#choice.target === decision.target)
       return this.#choice?.reason ?? decision.reason;
     return this.#navigator.isAvoiding ? SplitReason.Refused : decision.reason;
-  }
-
-  /** No standby has what the session has seen, but one may have it in a moment. */
-  #mayWaitForStandby({ reason }: NodeDecision): boolean {
-    return reason === RouteReason.Fence && !this.#navigator.isAvoiding && this.#split?.homecoming.isDue === true;
   }
 
   #waitForStandby(split: Split): Admission {

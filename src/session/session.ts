@@ -288,7 +288,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#lastNode = this.node;
     this.#lastAtMs = this.#context.clock.nowMs();
     this.#context.counters.routed.add(this.intent.route, target, reason);
-    this.#split?.admitted();
+    this.#split?.admitted(relay.isQuiet);
     if (this.#split !== null) this.#berths.used();
     if (this.#split?.explains === true && relay.isQuiet) relay.say(decisionNotice(target, this.node, reason));
   }

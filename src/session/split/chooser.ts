@@ -28,7 +28,20 @@ export interface UnitChoice {
   readonly shows: string | null;
   /** It is not fit for the standby that the open transaction is on. */
   readonly leaves: boolean;
+  /** Wherever it runs: it is proven to change nothing. */
+  readonly isRead: boolean;
 }
+
+/** What stands for the greeting of a session that has no primary to ask. */
+export const greeting: UnitChoice = {
+  target: 'standby',
+  reason: SplitReason.Neutral,
+  names: [],
+  mistake: null,
+  shows: null,
+  leaves: false,
+  isRead: true,
+};
 
 /** What a chooser is given of its session. */
 export interface ChooserParts {
@@ -102,16 +115,18 @@ export class Chooser {
     const mistake = this.settings.mistakeIn(ahead.analyses);
     const shows = this.settings.shownBy(ahead.analyses);
     if (facts.isInTransaction) {
-      const leaves = facts.target === 'standby' && this.#obstacle(true) !== null;
-      return this.#choice(facts.target ?? 'primary', SplitReason.Transaction, mistake, shows, leaves);
+      const isRead = this.#obstacle(true) === null;
+      const target = facts.target ?? 'primary';
+      const choice = this.#choice(target, SplitReason.Transaction, mistake, shows, isRead);
+      return { ...choice, leaves: target === 'standby' && !isRead };
     }
     const narrowed = this.settings.route;
     if (narrowed !== null) return this.#choice(narrowed, SplitReason.Narrowed, mistake, shows);
     const reason = this.#reasonForPrimary();
     if (reason !== null) return this.#choice('primary', reason, mistake, shows);
     const isNeutral = ahead.analyses.every(({ statements }) => statements.length === 0);
-    if (isNeutral) return this.#choice(facts.target ?? 'standby', SplitReason.Neutral, mistake, shows);
-    return this.#choice('standby', SplitReason.Read, mistake, shows);
+    if (isNeutral) return this.#choice(facts.target ?? 'standby', SplitReason.Neutral, mistake, shows, true);
+    return this.#choice('standby', SplitReason.Read, mistake, shows, true);
   }
 
   #choice(
@@ -119,10 +134,10 @@ export class Chooser {
     reason: string,
     mistake: SwitchyardError | null,
     shows: string | null,
-    leaves = false,
+    isRead = false,
   ): UnitChoice {
     const names = this.ahead.extent === Extent.TooLong ? 'all' : this.ahead.names;
-    return { target, reason, names, mistake, shows, leaves };
+    return { target, reason, names, mistake, shows, leaves: false, isRead };
   }
 
   #reasonForPrimary(): string | null {
@@ -134,6 +149,8 @@ export class Chooser {
     if (state.pinsReadsToPrimary !== null) return SplitReason.Pinned;
     if (state.isSerializable === true) return SplitReason.Serializable;
     if (ahead.hint !== null) return SplitReason.Hint;
+    // What cannot be kept is on one backend only, and writes and transactions need the primary.
+    if (!state.canKeep(ahead.parses, ahead.parseBytes)) return SplitReason.PreparedThere;
     return this.#obstacle(false);
   }
 

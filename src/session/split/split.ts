@@ -69,6 +69,9 @@ export class Split {
   #hasSeen = false;
   #hasWritten = false;
   #hasDefined = false;
+  /** The unit that was chosen for last is proven to change nothing; so are all that are under way. */
+  #isRead = false;
+  #areReads = false;
   /** What a standby has refused, and the primary is running now: if it can, such statements are writes from then on. */
   #refused: { readonly template: string | null; readonly sqlState: string; readonly message: string } | null = null;
   /** A standby is given back when this is still false at the next look. */
@@ -139,15 +142,16 @@ export class Split {
   ): UnitChoice | null {
     this.#takeToken();
     const choice = this.chooser.choose(type, buffer, start, end, facts, { target, isInTransaction });
+    this.#isRead = choice?.isRead === true;
     if (choice !== null) this.#hasDefined ||= this.chooser.ahead.analyses.some(isDefinition);
     return choice;
   }
 
-  /** A unit may be sent behind others that have not been answered, on a backend that was chosen as `target`. */
-  canFollow(choice: UnitChoice, target: Target): boolean {
+  /** A unit may be sent behind others that have not been answered, on a backend that was chosen as `target`; the primary's gate `isOpen`. */
+  canFollow(choice: UnitChoice, target: Target, isOpen: boolean): boolean {
     if (choice.mistake !== null || choice.shows !== null || choice.leaves || this.chooser.settings.explains)
       return false;
-    if (target === 'standby' && choice.target === 'primary') return false;
+    if (target === 'standby' ? choice.target === 'primary' : !isOpen) return false;
     return choice.names !== 'all' && !this.#state.needsPreparing(choice.names);
   }
 
@@ -158,9 +162,11 @@ export class Split {
     return begun;
   }
 
-  /** The unit that was chosen for goes to its backend. */
-  admitted(): void {
+  /** The unit that was chosen for goes to its backend. `isAlone`: no other is under way there. */
+  admitted(isAlone: boolean): void {
     this.#tokenTick = null;
+    this.#areReads = this.#isRead && (isAlone || this.#areReads);
+    this.#isRead = false;
     this.chooser.admitted();
   }
 
@@ -176,7 +182,7 @@ export class Split {
     }
     this.#remember();
     this.#hasSeen ||= !isBlind;
-    this.#hasWritten ||= !isBlind && unit?.isRead !== true;
+    this.#hasWritten ||= !isBlind && unit?.isRead !== true && !this.#areReads;
     if (status !== TransactionStatus.Idle) return;
     if (this.#hasSeen) this.fence.sawPrimary(this.#hasWritten);
     if (this.#hasWritten) this.homecoming.wrote();

@@ -48,6 +48,10 @@ export class UnitAhead {
   /** Something of it is bound or executed, and not only parsed and described. */
   executes = false;
   hint: RouteHint | null = null;
+  /** How many named statements it parses. */
+  parses = 0;
+  /** Of all that it parses. */
+  parseBytes = 0;
   readonly #reader: TextReader;
   readonly #bytesMax: () => number;
   #hasFlush = false;
@@ -70,6 +74,8 @@ export class UnitAhead {
     this.hasUnknown = false;
     this.executes = false;
     this.hint = null;
+    this.parses = 0;
+    this.parseBytes = 0;
     this.#hasFlush = false;
     if (this.#parsed.size > 0) this.#parsed.clear();
     if (this.#closed.size > 0) this.#closed.clear();
@@ -107,7 +113,11 @@ export class UnitAhead {
         const parse = readParse(buffer, start, end);
         if (parse === null) this.hasUnknown = true;
         else {
-          if (parse.name !== '') this.#addName(parse.name);
+          if (parse.name !== '') {
+            this.#addName(parse.name);
+            this.parses += 1;
+          }
+          this.parseBytes += end - start + HEADER_BYTES;
           this.#parsed.set(parse.name, this.#addText(buffer, parse.textStart, parse.textEnd, facts));
         }
         return true;

@@ -152,6 +152,12 @@ export class PreparedStatements {
     return areHarmless ? harmless : unread;
   }
 
+  /** All that there is can be prepared again, and so many more statements with so many bytes could. */
+  hasRoomFor(count: number, bytes: number): boolean {
+    if (this.isOverflowing) return false;
+    return this.#named.size + count <= this.#countMax && this.#bytes + bytes <= PREPARED_BYTES_MAX;
+  }
+
   /** Asks for room for a statement that is sent; false: it cannot be kept. */
   claim(bytes: number): boolean {
     if (this.#bytes + bytes > PREPARED_BYTES_MAX) return false;

@@ -82,6 +82,8 @@ export function settingReplay(name: string, value: string): SessionReplay {
 
 /** Makes the open transaction fail, as if something that the client has sent had failed; leaves the unnamed statement alone. */
 export function failureReplay(): SessionReplay {
-  const { bytes, types } = statementMessages('SELECT 1/0 /* switchyard: fails on purpose, in place of a setting that means nothing */');
+  const { bytes, types } = statementMessages(
+    'SELECT 1/0 /* switchyard: fails on purpose, in place of a setting that means nothing */',
+  );
   return { bytes: Buffer.concat(bytes), types, parts: [{ kind: ReplayKind.Failure, name: '', serial: 0 }] };
 }

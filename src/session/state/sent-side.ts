@@ -58,6 +58,11 @@ export class SentSide {
     });
   }
 
+  /** How many statements are on their way to be prepared. */
+  get parsing(): number {
+    return this.#parses.size;
+  }
+
   /** What is known of the unit that would begin with this message, which is not noted. */
   peek(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): UnitFacts {
     const note = new UnitNote();

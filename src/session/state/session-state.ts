@@ -85,6 +85,11 @@ export class SessionState {
     );
   }
 
+  /** All of its prepared statements can be had on another backend, also if a unit makes so many more with so many bytes. */
+  canKeep(count: number, bytes: number): boolean {
+    return this.prepared.hasRoomFor(count + this.#sent.parsing, bytes);
+  }
+
   /** It listens: when it moves, notifications may be missed. */
   get isListening(): boolean {
     return this.#leftovers.remains.channels.size > 0;
