@@ -6,7 +6,7 @@ import { RequestTracker } from '../protocol/request-tracker.js';
 import type { NodeName } from '../util/brand.js';
 import type { Wire, WireHandler } from '../net/wire.js';
 
-/** Longest ErrorResponse or ParameterStatus that is read; a longer one is passed on unread. */
+/** Longest ErrorResponse, NoticeResponse or ParameterStatus that is read; a longer one is passed on unread. */
 const NOTED_BODY_BYTES_MAX = 64 * 1024;
 /** Longest row or message of an answer to a question of our own. */
 const OWN_BODY_BYTES_MAX = 1024 * 1024;
@@ -14,6 +14,7 @@ const OWN_BODY_BYTES_MAX = 1024 * 1024;
 const relayCollect: CollectTable = collectTable({
   [BackendType.ReadyForQuery]: 1,
   [BackendType.ErrorResponse]: NOTED_BODY_BYTES_MAX,
+  [BackendType.NoticeResponse]: NOTED_BODY_BYTES_MAX,
   [BackendType.ParameterStatus]: NOTED_BODY_BYTES_MAX,
   [BackendType.CommandComplete]: 256,
 });

@@ -71,7 +71,7 @@ export class BackendSide implements BackendSink {
   detach(): Backend | null {
     const backend = this.#backend;
     this.#bind(null);
-    this.#parts.flow.release(backend, this.#client.scanner.isStopped);
+    this.#parts.flow.release(backend, this.#client.isHeld);
     return backend;
   }
 
@@ -83,10 +83,12 @@ export class BackendSide implements BackendSink {
     const { keeper, flow, owner } = this.#parts;
     const isStreamBroken = backend.isInsideForwardedFrame && !keeper.isKeeping;
     const abandoned = backend.tracker.abandon();
+    // Those of the refused units that have ended on the node have not for the client.
+    const readies = this.#isRefused ? client.record.length : abandoned.readies;
     // The node's farewell, and what is kept back, count as answers for the tracker, but the client has not had them.
     const isKept = this.#remedy !== null || this.#isRefused || keeper.isKeeping;
     const isAnswered = this.#farewell === null && !isKept;
-    const owed = isAnswered ? abandoned : { ...abandoned, isErrorSent: false };
+    const owed = isAnswered ? abandoned : { ...abandoned, readies, isErrorSent: false };
     const canReplay = !keeper.isOut && client.isRecordWhole(owed, 0);
     const isUnitCut = owed.readies > 0 || owed.openUnit || client.unitOpen;
     const farewell = this.#farewell;
@@ -95,8 +97,10 @@ export class BackendSide implements BackendSink {
     this.#remedy = null;
     this.#isRefused = false;
     client.waitsForReplies = false;
+    // It is asked again behind what comes back.
+    client.wantsMore = false;
     keeper.drop();
-    flow.release(backend, client.scanner.isStopped);
+    flow.release(backend, client.isHeld);
     backend.destroy();
     backend.attach(deafSink, SinkMode.Own);
     owner.onBackendLost({
@@ -116,6 +120,8 @@ export class BackendSide implements BackendSink {
     if (type === BackendType.DataRow && reply === Reply.Forward)
       return this.#isRefused ? Verdict.Drop : Verdict.Forward;
     if (type === BackendType.ParameterStatus) {
+      // The backend has noted it, and the client is told when it is next on this backend.
+      if (this.#isRefused) return Verdict.Drop;
       if (this.#replaysLeft === 0) keeper.hurry();
       if (end === NOT_READ) return Verdict.Forward;
       return owner.onParameter(buffer, start, end) && this.#replaysLeft === 0 ? Verdict.Forward : Verdict.Drop;
@@ -128,8 +134,8 @@ export class BackendSide implements BackendSink {
         this.lose(new Error(`unexpected message type 0x${type.toString(16)} from the node`));
         return Verdict.Drop;
       case Reply.Unsolicited:
-        // What nobody asked for cannot be taken back: it would be said twice, or not at all.
-        keeper.hurry();
+        // What nobody asked for cannot be taken back: it would be said twice, or not at all. But not everything is meant for the client.
+        if (!isLastWord(type, buffer, start, end)) keeper.hurry();
         return Verdict.Forward;
       case Reply.Forward:
       default:
@@ -198,7 +204,7 @@ export class BackendSide implements BackendSink {
   }
 
   onBackendDrain(): void {
-    this.#parts.flow.backendDrained(this.#client.scanner.isStopped);
+    this.#parts.flow.backendDrained(this.#client.isHeld);
   }
 
   onBackendClose(error: Error | null): void {
@@ -241,17 +247,22 @@ export class BackendSide implements BackendSink {
       this.#remedy = this.#parts.owner.onStalePlan();
       if (this.#remedy !== null) {
         // Nothing of the next unit may reach the node before this one is run again.
-        this.#client.scanner.pause();
+        this.#client.hold();
         return Verdict.Drop;
       }
     }
     if (this.#canRunElsewhere() && this.#parts.owner.onRefusal(fields)) {
       this.#isRefused = true;
-      this.#client.scanner.pause();
+      this.#client.hold();
       return Verdict.Drop;
     }
     this.#parts.owner.onBackendError(fields);
     return Verdict.Forward;
+  }
+
+  /** The client has part of the answer to the oldest unit. Behind a ReadyForQuery in the same chunk nothing has gone out yet. */
+  get #isOut(): boolean {
+    return this.#readyEnd === 0 && this.#parts.keeper.isOut;
   }
 
   /** An error that is mended by preparing the statement again, in a unit that can be run again as if nothing had been. */
@@ -265,7 +276,7 @@ export class BackendSide implements BackendSink {
       !unitOpen &&
       !scanner.isInsideFrame &&
       record.isWhole(0) &&
-      !this.#parts.keeper.isOut &&
+      !this.#isOut &&
       isDescribed(record.frames(0))
     );
   }
@@ -279,7 +290,7 @@ export class BackendSide implements BackendSink {
       !scanner.isInsideFrame &&
       record.length > 0 &&
       record.isWhole(0) &&
-      !this.#parts.keeper.isOut
+      !this.#isOut
     );
   }
 
@@ -304,6 +315,16 @@ export class BackendSide implements BackendSink {
     this.#client.scanner.unread(this.#client.record.take(0));
     this.#client.resume();
   }
+}
+
+/**
+ * WARNING of a backend whose server is stopped at once (57P01), or has crashed (57P02): its connection ends without another word, and
+ * that is all it is about (`quickdie` in `src/backend/tcop/postgres.c` of PostgreSQL).
+ */
+function isLastWord(type: number, buffer: Buffer, start: number, end: number): boolean {
+  if (type !== BackendType.NoticeResponse || end === NOT_READ) return false;
+  const { severity, sqlState } = decodeErrorFields(buffer, start, end);
+  return severity === 'WARNING' && (sqlState === '57P01' || sqlState === '57P02');
 }
 
 function slice(buffer: Buffer, start: number, end: number): Buffer {

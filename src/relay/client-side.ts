@@ -79,6 +79,11 @@ export class ClientSide implements WireHandler, FrameHandler {
     return this.scanner.isStopped && !this.waitsForReplies && !this.wantsMore;
   }
 
+  /** Nothing more of it is wanted now. */
+  get isHeld(): boolean {
+    return this.scanner.isStopped && !this.wantsMore;
+  }
+
   /** The record holds exactly the units that are owed, and all frames of them but for the first `skipped` units. */
   isRecordWhole(owed: AbandonedRequests, skipped: number): boolean {
     const count = owed.readies + (owed.openUnit || this.unitOpen ? 1 : 0);
@@ -90,11 +95,18 @@ export class ClientSide implements WireHandler, FrameHandler {
     this.#parts.flow.toClient(messages, this.backend);
   }
 
+  /** Leaves its input unread until `resume`, whatever it has waited for. */
+  hold(): void {
+    this.waitsForReplies = false;
+    this.wantsMore = false;
+    this.scanner.pause();
+  }
+
   resume(): void {
     this.waitsForReplies = false;
     this.wantsMore = false;
     this.scanner.resume();
-    this.#parts.flow.regulateClient(this.scanner.isStopped && !this.wantsMore);
+    this.#parts.flow.regulateClient(this.isHeld);
   }
 
   /** The open unit is over; what comes next is another one. */
@@ -118,7 +130,7 @@ export class ClientSide implements WireHandler, FrameHandler {
     const hasMore = this.wantsMore;
     this.scanner.push(chunk);
     if (hasMore) this.resume();
-    if (this.scanner.isStopped && !this.wantsMore) this.#parts.flow.regulateClient(true);
+    if (this.isHeld) this.#parts.flow.regulateClient(true);
   }
 
   onDrain(): void {

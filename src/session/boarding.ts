@@ -1,14 +1,23 @@
 import type { SwitchyardError } from '../errors.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { Relay } from '../relay/relay.js';
-import type { Berth, Berths } from './berths.js';
+import type { TextFacts } from '../sql/analysis.js';
+import type { Berth, Berths, Target } from './berths.js';
+import type { ReplayOptions } from './state/attachment.js';
 import type { SessionContext } from './context.js';
 import type { Greeter } from './greeter.js';
 import { Replayer } from './replayer.js';
 import type { UnitChoice } from './split/chooser.js';
-import { failureReplay, joinReplays, settingReplay } from './state/replay-plan.js';
+import { failureReplay, joinReplays, ReplayKind, settingReplay } from './state/replay-plan.js';
 import type { SessionReplay } from './state/replay-plan.js';
 import type { SessionState } from './state/session-state.js';
+
+/** How backends are brought into the state of a session; a standby cannot listen. */
+const allAtOnce: ReplayOptions = { statements: 'all', listens: true };
+const onDemand: Readonly<Record<Target, ReplayOptions>> = {
+  primary: { statements: 'on_demand', listens: true },
+  standby: { statements: 'on_demand', listens: false },
+};
 
 const nothing: SessionReplay = { bytes: Buffer.alloc(0), types: [], parts: [] };
 
@@ -27,6 +36,8 @@ export class Boarding {
   readonly #berths: Berths;
   readonly #greeter: Greeter;
   readonly #replayer: Replayer;
+  readonly #reading: () => TextFacts;
+  #lacksStatement = false;
   /** Prepared statements are brought when they are needed, and not all at once. */
   readonly #isOnDemand: boolean;
   /** The unit that waits shows a setting of ours, and its node has been told the value. */
@@ -40,6 +51,7 @@ export class Boarding {
     this.#greeter = greeter;
     this.#isOnDemand = isOnDemand;
     this.#replayer = new Replayer(owner.id, context);
+    this.#reading = () => greeter.textFacts;
   }
 
   /** State is on its way, and not everything is answered. */
@@ -94,10 +106,16 @@ export class Boarding {
     this.#replayer.failed(fields, part);
   }
 
+  /** A statement that the unit may need could not be prepared. */
+  get lacksStatement(): boolean {
+    return this.#lacksStatement;
+  }
+
   /** Everything is answered; gives why the session cannot go on there, or null when it can. */
   done(): SwitchyardError | null {
     const { failure, notice, replay, refused } = this.#replayer;
     if (replay !== null) this.#owner.state.replayed(replay, refused);
+    this.#lacksStatement = replay?.parts.some(({ kind }, at) => isOfStatement(kind) && refused.has(at)) === true;
     this.#replayer.begin(null);
     if (failure !== null) return failure;
     this.#tellParameters();
@@ -117,16 +135,12 @@ export class Boarding {
 
   #plan(choice: UnitChoice | null): SessionReplay | null {
     const { state } = this.#owner;
-    const isPrimary = this.#berths.attached?.target === 'primary';
+    const options = this.#isOnDemand ? onDemand[this.#berths.attached?.target ?? 'primary'] : allAtOnce;
     const begin = this.mustBegin;
     this.mustBegin = null;
-    const replay = state.replay({
-      begin,
-      statements: this.#isOnDemand ? 'on_demand' : 'all',
-      listens: isPrimary || !this.#isOnDemand,
-    });
+    const replay = state.replay(begin === null ? options : { ...options, begin });
     if (choice === null) return replay;
-    const prepared = state.prepareFor(choice.names, () => this.#greeter.textFacts);
+    const prepared = choice.names.length === 0 ? null : state.prepareFor(choice.names, this.#reading);
     if (replay === null && prepared === null && choice.shows === null) return null;
     return joinReplays([replay, prepared, this.#show(choice.shows)]);
   }
@@ -145,4 +159,8 @@ export class Boarding {
     const changed = this.#greeter.update(backend);
     if (changed.length > 0) this.#owner.relay.say(changed);
   }
+}
+
+function isOfStatement(kind: ReplayKind): boolean {
+  return kind === ReplayKind.Parse || kind === ReplayKind.Prepare;
 }

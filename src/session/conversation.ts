@@ -248,6 +248,9 @@ export class Conversation implements RelayOwner {
       this.#parts.seeker.later(() => this.#cannotBoard(failure));
       return;
     }
+    // What a statement that cannot be prepared is, the primary says.
+    const isAtStandby = this.#owner.target === 'standby' && !this.#owner.isInTransaction;
+    if (isAtStandby && this.#parts.boarding.lacksStatement) this.#parts.split?.chooser.refuse(1);
     this.#parts.seeker.stopWaiting();
     const mistake = this.#mistake;
     this.#mistake = null;

@@ -61,13 +61,10 @@ export class Departure {
   /** Gives idle backends on `node` back; what cannot be told to be free is asked for there. */
   leaveIfIdle(node: NodeName): void {
     const { attached, parked } = this.#berths;
-    const { relay, state, intent } = this.#owner;
-    const berth = [attached, parked].find((each) => each?.backend.identity.node === node);
-    if (berth === undefined || berth === null || (berth === attached && !relay.isAtBoundary)) return;
-    // In a split session it is the primary that holds what cannot be brought elsewhere.
-    const isBound = state.pinReason !== null && !(berth.target === 'standby' && intent.route === 'split');
-    if (isBound) this.inspect(node);
-    else this.#berths.giveBack(berth, 'drain');
+    // Both are there when a standby has become the primary.
+    for (const berth of [parked, attached]) {
+      if (berth?.backend.identity.node === node) this.#leaveBerth(berth, node);
+    }
   }
 
   /** Asks the node what the session has there, if that may free it and it is at a boundary. */
@@ -97,6 +94,15 @@ export class Departure {
     const { node } = backend.identity;
     this.#context.suspect(node);
     if (target === 'primary') this.#endIfPinned(farewell?.message ?? `the connection to node ${node} was lost`);
+  }
+
+  #leaveBerth(berth: Berth, node: NodeName): void {
+    const { relay, state, intent } = this.#owner;
+    if (berth === this.#berths.attached && !relay.isAtBoundary) return;
+    // In a split session it is the primary that holds what cannot be brought elsewhere.
+    const isBound = state.pinReason !== null && !(berth.target === 'standby' && intent.route === 'split');
+    if (isBound) this.inspect(node);
+    else this.#berths.giveBack(berth, 'drain');
   }
 
   #lookAtParked(): void {

@@ -14,6 +14,7 @@ export class Greeter {
   readonly #key: string;
   readonly #parameters: ClientParameters;
   #isGreeted = false;
+  #textFacts: TextFacts | null = null;
 
   constructor(identity: SessionIdentity, intent: SessionIntent, greetings: Greetings) {
     this.#identity = identity;
@@ -31,17 +32,19 @@ export class Greeter {
     return this.#identity.isReplication ? null : this.#greetings.get(this.#key);
   }
 
-  /** How the client's texts are to be read, by what it was told. */
+  /** How the client's texts are to be read, by what it was told. The same object as long as that is the same. */
   get textFacts(): TextFacts {
-    return {
+    this.#textFacts ??= {
       clientEncoding: this.#parameters.get('client_encoding') ?? '',
       escapesInStrings: this.#parameters.get('standard_conforming_strings') === 'off',
     };
+    return this.#textFacts;
   }
 
   /** The messages that end the log-in. */
   greet(reported: ReadonlyMap<string, string>): Buffer {
     this.#isGreeted = true;
+    this.#textFacts = null;
     const { processId, key } = this.#identity.cancelKey;
     if (!this.#identity.isReplication) this.#greetings.set(this.#key, reported);
     return Buffer.concat([
@@ -56,6 +59,7 @@ export class Greeter {
   note(buffer: Buffer, start: number, end: number): boolean {
     const nameEnd = buffer.indexOf(0, start);
     if (nameEnd < 0) return true;
+    this.#textFacts = null;
     return this.#parameters.note(
       buffer.toString('utf8', start, nameEnd),
       buffer.toString('utf8', nameEnd + 1, end - 1),
@@ -64,6 +68,8 @@ export class Greeter {
 
   /** The messages that bring the client from what it knows to what the backend reported; empty when nothing differs. */
   update(backend: Backend): Buffer {
-    return this.#parameters.update(backend.parameters);
+    const changed = this.#parameters.update(backend.parameters);
+    if (changed.length > 0) this.#textFacts = null;
+    return changed;
   }
 }

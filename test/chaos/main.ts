@@ -4,6 +4,8 @@ import { readOptions } from './options.js';
 import type { Request } from './options.js';
 import { comparison } from './report/markdown.js';
 import { faultTable } from './report/table.js';
+import { describeSplitReads, runSplitReads } from './split-reads.js';
+import type { SplitReadsPlan } from './split-reads.js';
 
 /** Exit code of a command line that cannot be understood (EX_USAGE of BSD's sysexits). */
 const EXIT_USAGE = 64;
@@ -21,6 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(request.text);
     return 0;
   }
+  if ('splitReads' in request) return splitReads(request.splitReads);
   const { plan } = request;
   const { rounds, violations, logs } = await runCampaign(plan, (line) => console.log(line));
   console.log(`\n${faultTable(rounds)}\n`);
@@ -34,6 +37,14 @@ async function main(argv: readonly string[]): Promise<number> {
     `seed ${plan.seed}: ${violations.length} violations\n${violations.map((text) => `- ${text}`).join('\n')}`,
   );
   return 1;
+}
+
+async function splitReads(plan: SplitReadsPlan): Promise<number> {
+  const result = await runSplitReads(plan, (line) => console.log(line));
+  console.log(describeSplitReads(result));
+  for (const text of result.violations) console.log(`- ${text}`);
+  console.log(`seed ${plan.seed}: ${result.violations.length === 0 ? 'all is well' : 'violations'}`);
+  return result.violations.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

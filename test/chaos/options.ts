@@ -4,6 +4,7 @@ import { FAULTS, faultsOf } from './faults/catalogue.js';
 import { MIXES } from './load/mixes.js';
 import type { Mix } from './load/mixes.js';
 import type { Plan } from './plan.js';
+import type { SplitReadsPlan } from './split-reads.js';
 
 const SEED_MAX = 2 ** 31;
 const HOLD_TIMEOUT_MS = 60_000;
@@ -11,6 +12,7 @@ const HOLD_TIMEOUT_MS = 60_000;
 const GAP_ABOVE_FLOOR_MS = 300;
 const DEFAULT_ROUNDS = 20;
 const COMPARED_ROUNDS = 8;
+const READERS = 24;
 /** What a machine that builds the project looks at: one of each nature. */
 const SHORT = ['switchover', 'freeze-patroni', 'proxy-without-etcd', 'crash-leader', 'administrator'];
 
@@ -30,6 +32,10 @@ and checks what the clients were told against what is true. Needs root on Debian
   --short              About three minutes: ${SHORT.join(', ')}.
   --switchovers N      N planned switchovers under 16 autocommit sessions: no error, no dropped connection, gap within 0.3 s of the floor.
   --crashes N          N crashes of the leader under the same load, synchronous: at most one error for each statement in flight.
+  --reads N            No Patroni: N reads, and a ninth of that writes, by sessions of a split listener while the replay of two standbys
+                       is slow or stands still: no session misses its own write, none goes back in time.
+  --sessions N         With --reads: so many sessions (default ${READERS}).
+  --restarts           With --reads: the standbys are started again now and then, too.
   --compare haproxy    The same load through HAProxy with Patroni's checks, in the same run; prints a table in Markdown.
 
   --keep-logs          Keeps the logs of a run that went well, too.
@@ -37,19 +43,21 @@ and checks what the clients were told against what is true. Needs root on Debian
   --list               The faults.
   --help               This text.`;
 
-/** What the command line asks for: a plan, or a text to be printed. */
-export type Request = { readonly plan: Plan } | { readonly text: string };
+/** What the command line asks for: a plan, reads through a split listener, or a text to be printed. */
+export type Request = { readonly plan: Plan } | { readonly splitReads: SplitReadsPlan } | { readonly text: string };
 
 /** Reads the command line; throws with what is wrong with it. */
 export function readOptions(argv: readonly string[]): Request {
   const { values } = parse(argv);
   if (values.help === true) return { text: HELP };
   if (values.list === true) return { text: FAULTS.map((each) => `${each.name} (${each.nature})`).join('\n') };
+  const seed = values.seed === undefined ? randomInt(SEED_MAX) : wholeNumber('seed', values.seed);
+  if (values.reads !== undefined) return { splitReads: splitReadsOf(values, seed) };
   const wanted = preset(values);
   return {
     plan: {
       ...wanted,
-      seed: values.seed === undefined ? randomInt(SEED_MAX) : wholeNumber('seed', values.seed),
+      seed,
       faults: values.only === undefined ? wanted.faults : faultsOf(values.only.split(',')),
       rounds: values.rounds === undefined ? wanted.rounds : wholeNumber('rounds', values.rounds),
       durationMs: values.minutes === undefined ? Infinity : wholeNumber('minutes', values.minutes) * 60_000,
@@ -105,6 +113,15 @@ function preset(values: Values): Preset {
   return { ...USUAL, faults, rounds: COMPARED_ROUNDS, isOrdered: true, mix: 'few', withHaproxy: true };
 }
 
+function splitReadsOf(values: Values, seed: number): SplitReadsPlan {
+  return {
+    seed,
+    reads: wholeNumber('reads', values.reads ?? ''),
+    sessions: values.sessions === undefined ? READERS : wholeNumber('sessions', values.sessions),
+    withRestarts: values.restarts ?? false,
+  };
+}
+
 function parse(argv: readonly string[]) {
   return parseArgs({
     args: [...argv],
@@ -120,6 +137,9 @@ function parse(argv: readonly string[]) {
       switchovers: { type: 'string' },
       crashes: { type: 'string' },
       compare: { type: 'string' },
+      reads: { type: 'string' },
+      sessions: { type: 'string' },
+      restarts: { type: 'boolean' },
       'keep-logs': { type: 'boolean' },
       'log-level': { type: 'string' },
       list: { type: 'boolean' },

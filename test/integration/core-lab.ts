@@ -58,7 +58,7 @@ export function coreConfig(nodes: readonly NodeAddress[], changes: CoreChanges =
       { name: 'primary', address: '127.0.0.1:0', route: 'primary' },
       { name: 'standby', address: '127.0.0.1:0', route: 'standby' },
     ],
-    routing: { warm_up: '0s', min_dwell: '100ms', ...changes.routing },
+    routing: { warm_up: '0s', min_dwell: '100ms', slow_start: '0ms', ...changes.routing },
     pool: { ...changes.pool },
     promotion: { ...changes.promotion },
     auth: { query: 'SELECT * FROM switchyard.user_lookup($1)', ...changes.auth },
@@ -209,7 +209,7 @@ export class CoreProxy {
 }
 
 /** Writes out what an aborted transaction of an earlier test may have left in the primary's WAL buffers for seconds. */
-async function flushWal(nodes: readonly NodeAddress[]): Promise<void> {
+export async function flushWal(nodes: readonly NodeAddress[]): Promise<void> {
   const flush = `select case when not pg_is_in_recovery() then pg_logical_emit_message(true, 'flush', '') end`;
   for (const { port } of nodes) await sql({ host: '127.0.0.1', port }, flush).catch(() => {});
 }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import type { PostgresServer } from '../../src/cli/demo/postgres/server.js';
 import { nodeName } from '../../src/util/brand.js';
 import type { Ending, PostgresCluster, PostgresClusterOptions } from '../support/postgres-cluster.js';
+import { sql } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
 import type { RawClient, RawLoginOptions } from '../support/raw-client.js';
 import type { RawReply } from '../support/raw-reply.js';
 import { roles } from '../support/roles.js';
-import { CoreProxy, TIMEOUT_MS, sharedCluster } from './core-lab.js';
+import { CoreProxy, TIMEOUT_MS, flushWal, sharedCluster } from './core-lab.js';
 import type { CoreChanges } from './core-lab.js';
 
 const { database } = roles.app;
@@ -27,18 +28,21 @@ const statements: readonly string[] = [
 ];
 
 /** A primary (`node1`) and two standbys for all tests of a file. `more`: further statements for the database of the application. */
-export function splitCluster(more: readonly string[] = [], options: PostgresClusterOptions = {}): () => PostgresCluster {
+export function splitCluster(
+  more: readonly string[] = [],
+  options: PostgresClusterOptions = {},
+): () => PostgresCluster {
   return sharedCluster({ ...options, appStatements: [...statements, ...more] });
 }
 
 /** A proxy with a split listener (`split`), one that reads whatever may be a moment old (`eventual`), and one for the primary. */
 export async function startSplit(t: Ending, cluster: PostgresCluster, changes: CoreChanges = {}): Promise<CoreProxy> {
-  const listener = (name: string, more: object): object => ({ name, address: '127.0.0.1:0', ...more });
+  const listener = (name: string, more: object) => ({ name, address: '127.0.0.1:0', ...more });
   const listeners = [
     listener('split', { route: 'split' }),
     listener('eventual', { route: 'split', consistency: 'eventual' }),
     listener('primary', { route: 'primary' }),
-  ].map((each) => ({ ...each }));
+  ];
   // So that it can be told for sure where a read goes.
   const routing = { slow_start: '0s', ...changes.routing };
   const proxy = await CoreProxy.start(t, cluster.nodes, { listeners, ...changes, routing });
@@ -55,10 +59,12 @@ export async function waitForCatalog(proxy: CoreProxy): Promise<void> {
 export async function caughtUp(proxy: CoreProxy): Promise<void> {
   const { ticks, store } = proxy.app.watch;
   const { fence } = ticks;
-  await waitFor(
-    () => proxy.healthyStandbys.every((name) => (store.caughtUpTick(nodeName(name)) ?? 0) >= fence),
-    { timeoutMs: TIMEOUT_MS, what: `the standbys to have caught up to tick ${fence}` },
-  );
+  // What is beyond the last commit may stay in the primary's buffers for long.
+  await flushWal(proxy.nodes);
+  await waitFor(() => proxy.healthyStandbys.every((name) => (store.caughtUpTick(nodeName(name)) ?? 0) >= fence), {
+    timeoutMs: TIMEOUT_MS,
+    what: `the standbys to have caught up to tick ${fence}`,
+  });
 }
 
 /** A session that is told where each of its units goes. */
@@ -123,4 +129,15 @@ export async function standbyOf(cluster: PostgresCluster, client: RawClient): Pr
   const node = cluster.standbys.find((each) => each.name === name);
   assert.ok(node, `reads at ${name}, which is no standby`);
   return node;
+}
+
+/** The pid of the backend that a session has on a node, by its name there; gives the session a name of its own. */
+export async function backendOn(node: PostgresServer, client: RawClient): Promise<string> {
+  markers += 1;
+  const name = `session ${markers}`;
+  // A standby hears of it with the next read.
+  await run(client, `set application_name to '${name}'`, 'select here()');
+  const rows = await sql(node, 'select pid from pg_stat_activity where application_name = $1', { values: [name] });
+  assert.equal(rows.length, 1, `backends of ${name} on ${node.name}`);
+  return String(rows[0]?.['pid']);
 }

@@ -145,11 +145,17 @@ test('FunctionCall goes to the primary', async (t) => {
 test('COPY into a table goes to the primary, out of one to a standby, and either is whole', async (t) => {
   const proxy = await startSplit(t, cluster());
   const client = await explained(proxy);
-  await run(client, 'create table copied(n int, pad text)', `insert into copied select n, repeat('x', 200) from generate_series(1, 5000) n`);
+  await run(
+    client,
+    'create table copied(n int, pad text)',
+    `insert into copied select n, repeat('x', 200) from generate_series(1, 5000) n`,
+  );
   await caughtUp(proxy);
   const out = await client.query('copy copied to stdout');
   assert.deepEqual([went(out), out.tags], [['standby (read)'], ['COPY 5000']]);
-  const chunks = Array.from({ length: 100 }, (_, at) => out.copied.subarray((out.copied.length / 100) * at, (out.copied.length / 100) * (at + 1)));
+  const chunks = Array.from({ length: 100 }, (_, at) =>
+    out.copied.subarray((out.copied.length / 100) * at, (out.copied.length / 100) * (at + 1)),
+  );
   const into = await client.copyIn('copy copied from stdin', chunks);
   assert.deepEqual([into.error, into.tags], [null, ['COPY 5000']]);
   assert.deepEqual(await client.rows('select count(*), min(length(pad)) from copied'), [['10000', '200']]);
@@ -171,9 +177,17 @@ test('Describe, Parse and Close alone are routed by what they are about', async 
   const proxy = await startSplit(t, cluster());
   const client = await explained(proxy, 'eventual');
   const { parse, describe, sync, close, bind, execute } = frontend;
-  const read = await client.unit(parse('select name from items where id = $1', { name: 'r' }), describe('S', 'r'), sync());
+  const read = await client.unit(
+    parse('select name from items where id = $1', { name: 'r' }),
+    describe('S', 'r'),
+    sync(),
+  );
   assert.deepEqual([went(read), typesOf(read)], [['standby (read)'], '1tTZ']);
-  const write = await client.unit(parse('insert into notes(note) values ($1)', { name: 'w' }), describe('S', 'w'), sync());
+  const write = await client.unit(
+    parse('insert into notes(note) values ($1)', { name: 'w' }),
+    describe('S', 'w'),
+    sync(),
+  );
   assert.deepEqual([went(write), typesOf(write)], [['primary (write)'], '1tnZ']);
   const again = await client.unit(describe('S', 'r'), sync());
   assert.deepEqual([went(again), typesOf(again)], [['standby (read)'], 'tTZ']);

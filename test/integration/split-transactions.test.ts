@@ -2,7 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { frontend } from '../support/raw-messages.js';
 import type { RawClient } from '../support/raw-client.js';
-import { caughtUp, explained, marker, ranOn, readsAt, run, splitCluster, startSplit, typesOf, went } from './split-lab.js';
+import {
+  caughtUp,
+  explained,
+  marker,
+  ranOn,
+  readsAt,
+  run,
+  splitCluster,
+  startSplit,
+  typesOf,
+  went,
+} from './split-lab.js';
 
 const strict = { user: 'strict', password: 'strictpass', database: 'app' } as const;
 
@@ -74,7 +85,7 @@ test('a transaction that begins read only is on a standby to its end', async (t)
 
 /** What no standby can do, as the first statement of a read only transaction. */
 const first: readonly string[] = [
-  "select length(pg_export_snapshot()) > 0",
+  'select length(pg_export_snapshot()) > 0',
   'listen news',
   "set local work_mem = '8MB'",
   'declare c cursor for select 1',
@@ -97,7 +108,9 @@ test('a read only transaction that begins with what a standby cannot do is begun
       assert.deepEqual([reply.error, reply.status], [null, 'T'], text);
       assert.match(went(reply)[0] ?? '', /^primary/, text);
       assert.equal(await here(client), 'primary', text);
-      const modes = await client.rows("select current_setting('transaction_read_only'), current_setting('transaction_isolation')");
+      const modes = await client.rows(
+        "select current_setting('transaction_read_only'), current_setting('transaction_isolation')",
+      );
       assert.deepEqual(modes, [['on', 'repeatable read']], text);
       assert.equal((await client.query("insert into notes(note) values ('x')")).error?.code, '25006');
       assert.equal((await client.query('commit')).tags[0], 'ROLLBACK');
@@ -105,7 +118,10 @@ test('a read only transaction that begins with what a standby cannot do is begun
     }
     await run(client, 'begin read only');
     const refused = await send("insert into notes(note) values ('x')");
-    assert.deepEqual([refused.error?.code, refused.error?.message, refused.status], ['25006', 'cannot execute INSERT in a read-only transaction', 'E']);
+    assert.deepEqual(
+      [refused.error?.code, refused.error?.message, refused.status],
+      ['25006', 'cannot execute INSERT in a read-only transaction', 'E'],
+    );
     await run(client, 'rollback');
   }
 });
@@ -115,21 +131,40 @@ test('the same where the statement is sent before the transaction has begun', as
   const client = await proxy.login('eventual');
   for (const of of [query, extended]) {
     await readsAt(client);
-    client.send(of('begin read only'), of("select length(pg_export_snapshot()) > 0"), of('select here()'), of('commit'));
+    client.send(
+      of('begin read only'),
+      of('select length(pg_export_snapshot()) > 0'),
+      of('select here()'),
+      of('commit'),
+    );
     const replies = [await client.reply(), await client.reply(), await client.reply(), await client.reply()];
-    assert.deepEqual(replies.map(({ error }) => error), [null, null, null, null]);
+    assert.deepEqual(
+      replies.map(({ error }) => error),
+      [null, null, null, null],
+    );
     assert.deepEqual(replies.map(({ status }) => status).join(''), 'TTTI');
     assert.deepEqual(replies[2]?.rows, [['node1']]);
-    client.send(of('begin read only'), of('select here()'), of('commit'), of("insert into notes(note) values ('behind')"));
+    client.send(
+      of('begin read only'),
+      of('select here()'),
+      of('commit'),
+      of("insert into notes(note) values ('behind')"),
+    );
     const more = [await client.reply(), await client.reply(), await client.reply(), await client.reply()];
-    assert.deepEqual(more.map(({ error }) => error), [null, null, null, null]);
+    assert.deepEqual(
+      more.map(({ error }) => error),
+      [null, null, null, null],
+    );
     assert.notEqual(more[1]?.rows[0]?.[0], 'node1');
   }
 });
 
 test('a session that is read only by default begins on a standby, and may change its mind', async (t) => {
   const proxy = await startSplit(t, cluster());
-  for (const set of ['set default_transaction_read_only = on', 'set session characteristics as transaction read only']) {
+  for (const set of [
+    'set default_transaction_read_only = on',
+    'set session characteristics as transaction read only',
+  ]) {
     const client = await explained(proxy, 'eventual');
     await run(client, set);
     assert.deepEqual(went(await client.query('begin')), ['standby (read)']);
@@ -152,7 +187,10 @@ test('a session that is read only by default begins on a standby, and may change
 test('serializable transactions and sessions are on the primary', async (t) => {
   const proxy = await startSplit(t, cluster());
   const client = await explained(proxy, 'eventual');
-  for (const begin of ['begin isolation level serializable read only', 'begin isolation level serializable, read only, deferrable']) {
+  for (const begin of [
+    'begin isolation level serializable read only',
+    'begin isolation level serializable, read only, deferrable',
+  ]) {
     assert.deepEqual(went(await client.query(begin)), ['primary (transaction)']);
     await run(client, 'select * from items', 'commit');
   }
@@ -180,7 +218,10 @@ test('rows are fetched in portions from a standby, within one unit and within a 
   const client = await explained(proxy, 'eventual');
   const text = 'select id from items order by id';
   const unit = await client.unit(parse(text), bind(), execute('', 2), execute('', 3), execute('', 0), sync());
-  assert.deepEqual([went(unit), unit.rows.length, typesOf(unit).replaceAll('D', '')], [['standby (read)'], 100, '12ssCZ']);
+  assert.deepEqual(
+    [went(unit), unit.rows.length, typesOf(unit).replaceAll('D', '')],
+    [['standby (read)'], 100, '12ssCZ'],
+  );
   const part = await client.unit(parse(text), bind({ portal: 'p' }), execute('p', 2), sync());
   assert.equal(typesOf(part), '12DDsZ');
   // Its implicit transaction is over.
@@ -196,7 +237,8 @@ test('rows are fetched in portions from a standby, within one unit and within a 
   await run(client, 'commit');
   // With Flush in place of Sync.
   client.send(parse(text), bind(), execute('', 30), flush());
-  for (let message = await client.read(); message?.type !== 's'; message = await client.read()) assert.notEqual(message, null);
+  for (let message = await client.read(); message?.type !== 's'; message = await client.read())
+    assert.notEqual(message, null);
   client.send(execute('', 30), flush());
   let rows = 0;
   for (let message = await client.read(); message?.type !== 's'; message = await client.read()) rows += 1;
@@ -216,4 +258,20 @@ test('a cursor of SQL is on the primary with its transaction', async (t) => {
   assert.deepEqual(await client.rows('fetch 1 from c'), [['13']]);
   await run(client, 'close c', 'commit');
   assert.notEqual(await readsAt(client), 'node1');
+});
+
+test('a string that begins a transaction and is refused by a standby runs on the primary', async (t) => {
+  const proxy = await startSplit(t, cluster());
+  const client = await explained(proxy, 'eventual', strict);
+  for (const text of [
+    'begin read only; select count(*) from items; commit',
+    'begin read only; select count(*) from items',
+  ]) {
+    const fresh = await explained(proxy, 'eventual', strict);
+    const reply = await fresh.query(text);
+    assert.deepEqual([reply.error, reply.rows], [null, [['100']]], text);
+    assert.equal(reply.status, text.endsWith('commit') ? 'I' : 'T', text);
+    await run(fresh, 'select 1', 'commit', 'select count(*) from items');
+  }
+  await run(client, 'select count(*) from items');
 });

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
+import type { Ending } from './postgres-cluster.js';
 import { TestProcess, waitFor } from './processes.js';
 
 /** The built program, beside the built tests. */
@@ -40,7 +40,7 @@ export class SwitchyardProcess {
    * one is configured, listens. Ports may be 0. It is stopped after the test.
    */
   static async start(
-    t: TestContext,
+    t: Ending,
     config: object | string,
     options: SwitchyardOptions = {},
   ): Promise<SwitchyardProcess> {

@@ -101,6 +101,8 @@ export class LossSettler {
       units,
     });
     if (verdict.kind === 'replay') {
+      // Its other backends there, and those in the pool, may be about to break as well.
+      if (this.#isSpare) this.#seeker.avoid(loss.backend.identity.node);
       this.#replays += 1;
       if (isBlind) this.#blindReplays += 1;
     }

@@ -136,7 +136,8 @@ export class Chooser {
     shows: string | null,
     isRead = false,
   ): UnitChoice {
-    const names = this.ahead.extent === Extent.TooLong ? 'all' : this.ahead.names;
+    const { ahead } = this;
+    const names = ahead.needsAll || ahead.extent === Extent.TooLong ? 'all' : ahead.names;
     return { target, reason, names, mistake, shows, leaves: false, isRead };
   }
 

@@ -3,7 +3,9 @@ import type { Logger } from '../../log.js';
 import type { Clock } from '../../util/clock.js';
 
 /** Most templates that are remembered, of all databases. */
-const TEMPLATES_MAX = 10_000;
+export const TEMPLATES_MAX = 10_000;
+/** Most characters of all of them together; one that is longer than that is not remembered. */
+export const TEMPLATE_CHARS_MAX = 8 * 1024 * 1024;
 /** After so long a template has another chance: a function or a view may have been changed. */
 const FORGET_MS = 10 * 60_000;
 /** So many refusals within a minute are a storm. */
@@ -26,7 +28,15 @@ export class RefusedTemplates {
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
     this.#logger = logger;
-    this.#templates = new LRUCache({ max: TEMPLATES_MAX, ttl: FORGET_MS, perf: { now: () => clock.nowMs() } });
+    this.#templates = new LRUCache({
+      max: TEMPLATES_MAX,
+      maxSize: TEMPLATE_CHARS_MAX,
+      sizeCalculation: (_value, key) => key.length,
+      ttl: FORGET_MS,
+      // No timers of its own: the clock is ours.
+      ttlResolution: 0,
+      perf: { now: () => clock.nowMs() },
+    });
   }
 
   get size(): number {

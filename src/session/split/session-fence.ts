@@ -48,11 +48,10 @@ export class SessionFence {
 
   /** A unit has ended on the primary that has read something there, or may have written. */
   sawPrimary(mayHaveWritten: boolean): void {
-    const mode = this.#mode();
-    if (mode === 'eventual') return;
+    // Also where that is of no interest now: the client may ask for more later.
     this.#fence = this.#freshness.fence();
     this.#home = null;
-    if (mode === 'database' && mayHaveWritten) this.#shared.raise(this.#database, this.#fence);
+    if (mayHaveWritten && this.#mode() === 'database') this.#shared.raise(this.#database, this.#fence);
   }
 
   /** A unit has ended on a standby. */

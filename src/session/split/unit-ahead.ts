@@ -4,6 +4,7 @@ import type { Analysis, TextFacts } from '../../sql/analysis.js';
 import { readHint } from '../../sql/hint.js';
 import type { RouteHint } from '../../sql/hint.js';
 import { readBindNames, readName } from '../state/bind-names.js';
+import { addNeededNames } from '../state/needed-names.js';
 import { readParse } from '../state/prepared.js';
 
 const HEADER_BYTES = 5;
@@ -42,6 +43,8 @@ export class UnitAhead {
   readonly analyses: Analysis[] = [];
   /** Prepared statements that must be on its backend as the session has them, or must not be there: what it uses, makes and takes away. */
   readonly names: string[] = [];
+  /** It may look at any prepared statement. */
+  needsAll = false;
   extent: Extent = 'whole';
   /** It runs something that cannot be known. */
   hasUnknown = false;
@@ -53,6 +56,7 @@ export class UnitAhead {
   /** Of all that it parses. */
   parseBytes = 0;
   readonly #reader: TextReader;
+  readonly #analysisOf: (name: string) => Analysis | null;
   readonly #bytesMax: () => number;
   #hasFlush = false;
   /** Statements that the unit itself parses. */
@@ -63,6 +67,7 @@ export class UnitAhead {
   /** `bytesMax`: longest unit that is read. */
   constructor(reader: TextReader, bytesMax: () => number) {
     this.#reader = reader;
+    this.#analysisOf = (name) => reader.analysisOf(name);
     this.#bytesMax = bytesMax;
   }
 
@@ -71,6 +76,7 @@ export class UnitAhead {
     this.analyses.length = 0;
     this.names.length = 0;
     this.extent = Extent.Whole;
+    this.needsAll = false;
     this.hasUnknown = false;
     this.executes = false;
     this.hint = null;
@@ -151,12 +157,7 @@ export class UnitAhead {
     const analysis = this.#reader.analyze(buffer, start, end, facts);
     this.analyses.push(analysis);
     this.hint ??= readHint(buffer, start, end, facts.escapesInStrings);
-    for (const { effects } of analysis.statements) {
-      for (const effect of effects) {
-        if (effect.kind === 'prepare' || effect.kind === 'execute') this.#addName(effect.name);
-        else if (effect.kind === 'deallocate' && effect.name !== null) this.#addName(effect.name);
-      }
-    }
+    if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
     return analysis;
   }
 
@@ -170,7 +171,10 @@ export class UnitAhead {
     this.#addName(name);
     const analysis = this.#reader.analysisOf(name);
     if (analysis === null) this.hasUnknown = true;
-    else this.analyses.push(analysis);
+    else {
+      this.analyses.push(analysis);
+      if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
+    }
     this.hint ??= this.#reader.hintOf(name, facts);
   }
 }

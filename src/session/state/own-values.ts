@@ -22,6 +22,9 @@ export class OwnValues {
 
   /** Of a setting of the proxy itself, by its name without the prefix; null: not set. */
   of(name: string): string | null {
+    const { settings, locals } = this.#leftovers.remains;
+    // Asked for each unit, and most sessions have set nothing.
+    if (settings.size === 0 && locals.size === 0 && this.#initial.size === 0) return null;
     let full = this.#names.get(name);
     if (full === undefined) {
       full = OWN_PREFIX + name;

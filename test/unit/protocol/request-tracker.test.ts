@@ -142,6 +142,18 @@ test('the unit is open while an ignored Sync is all that was sent behind a COPY 
   assert.equal(hear(tracker, 'Z'), 'f');
 });
 
+test('the unit is open as soon as a COPY has begun that ignores the only Sync behind it', () => {
+  const tracker = trackerOf('PBES');
+  assert.equal(tracker.isUnitOpen, false);
+  assert.equal(hear(tracker, '12G'), 'fff');
+  assert.equal(tracker.isUnitOpen, true);
+  send(tracker, 'dc');
+  assert.equal(tracker.isUnitOpen, true);
+  send(tracker, 'S');
+  assert.equal(tracker.isUnitOpen, false);
+  assert.equal(hear(tracker, 'CZ'), 'ff');
+});
+
 test('the unit is open while it is in doubt whether the Sync of a failed COPY was ignored', () => {
   const ignored = trackerOf('PBES');
   assert.equal(hear(ignored, '12GE'), 'ffff');

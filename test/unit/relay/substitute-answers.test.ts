@@ -40,6 +40,18 @@ test('a rejected batch is answered with the error at once, and with ReadyForQuer
   assert.deepEqual([said(), answers.isSkipping], ['EZ', false]);
 });
 
+test('what is rejected in a transaction leaves it failed', () => {
+  const { answers, said } = listen();
+  answers.rejectNext(error, TransactionStatus.Failed);
+  answers.reject(Frontend.Query);
+  answers.rejectNext(error, TransactionStatus.Failed);
+  answers.reject(Frontend.Parse);
+  answers.skip(Frontend.Sync);
+  answers.rejectNext(error);
+  answers.reject(Frontend.Query);
+  assert.equal(said(), 'EZEEZEEZ');
+});
+
 test('every unit that a lost backend owed gets its error and its ReadyForQuery', () => {
   const { answers, said } = listen();
   answers.fail(error, { ...none, readies: 3 }, false, TransactionStatus.Idle);

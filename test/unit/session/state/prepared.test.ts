@@ -194,3 +194,15 @@ test('text with a backslash or bytes beyond ASCII is not plain', () => {
   assert.ok(!isPlainText(Buffer.from("SELECT '\\'")));
   assert.ok(!isPlainText(Buffer.from("SELECT 'é'")));
 });
+
+test('there is room for as many statements as can be kept, those on their way included', () => {
+  const talk = new Talk(3).send(parse('a'), parse('b'), sync);
+  assert.deepEqual([talk.state.canKeep(1, 100), talk.state.canKeep(2, 100)], [true, false]);
+  talk.hear('11I');
+  assert.deepEqual([talk.state.canKeep(1, 100), talk.state.canKeep(2, 100)], [true, false]);
+  assert.equal(talk.state.canKeep(0, PREPARED_BYTES_MAX), false);
+  talk.send(parse('c'), parse('d'), sync).hear('11I');
+  assert.equal(talk.state.canKeep(0, 0), false, 'one of them can only be had where it is');
+  talk.send(frontend.close('S', 'd'), sync).hear('3I');
+  assert.equal(talk.state.canKeep(0, 0), true);
+});

@@ -148,3 +148,19 @@ test('tells how a message ends a transaction', () => {
     assert.equal(end(talk, bytes), null);
   }
 });
+
+test('a unit that is nothing but BEGIN tells how it would begin again', () => {
+  const beginning = (...messages: Buffer[]): unknown => new Talk().send(...messages).state.oldestUnit?.beginning;
+  assert.equal(beginning(query('begin')), 'BEGIN');
+  assert.equal(beginning(query('START TRANSACTION READ ONLY')), 'BEGIN READ ONLY');
+  assert.equal(
+    beginning(parse('begin isolation level repeatable read read only'), bind(), execute(), sync()),
+    'BEGIN ISOLATION LEVEL repeatable read READ ONLY',
+  );
+  assert.equal(beginning(query('begin read write')), 'BEGIN READ WRITE');
+  for (const text of ['begin; select 1', 'select 1; begin', 'commit and chain', 'select 1', '', 'savepoint a']) {
+    assert.equal(beginning(query(text)), null, text);
+  }
+  const read = [parse('select 1'), bind(), execute()];
+  assert.equal(beginning(parse('begin'), bind(), execute(), ...read, sync()), null);
+});
