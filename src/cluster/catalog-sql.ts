@@ -1,6 +1,6 @@
 import type { TextRow } from '../backend/own-query.js';
 import { SwitchyardError } from '../errors.js';
-import type { FunctionRow, HiddenCall, PlacedName } from '../sql/catalog-snapshot.js';
+import type { CatalogSnapshot, FunctionRow, HiddenCall, PlacedName } from '../sql/catalog-snapshot.js';
 
 /** Most functions, operators, types and relations of a database that are read; beyond that its reads go to the primary. */
 export const CATALOG_ROWS_MAX = 60_000;
@@ -107,15 +107,8 @@ export interface FoundView extends PlacedName {
 }
 
 /** What {@link CATALOG_SQL} tells. */
-export interface CatalogRows {
+export interface CatalogRows extends Omit<CatalogSnapshot, 'database' | 'views'> {
   readonly fingerprint: string;
-  readonly serverVersion: number;
-  readonly functions: readonly FunctionRow[];
-  readonly volatileAttributes: readonly PlacedName[];
-  readonly volatileOperators: readonly HiddenCall[];
-  readonly volatileTypes: readonly HiddenCall[];
-  readonly unloggedRelations: readonly PlacedName[];
-  readonly nodeBoundRelations: readonly PlacedName[];
   readonly views: readonly FoundView[];
 }
 

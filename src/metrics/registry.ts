@@ -103,20 +103,10 @@ export class MetricsRegistry {
    * hides that event from `increase()`.
    */
   counters(name: string, help: string, label: string, counts: CountsByLabel, known: readonly string[]): void {
-    this.#describe('counter', name, help, [label]);
-    this.#registry.registerMetric(
-      new Counter({
-        name: PREFIX + name,
-        help,
-        labelNames: [label],
-        registers: [],
-        collect() {
-          this.reset();
-          for (const value of known) this.inc({ [label]: value }, 0);
-          for (const [value, count] of counts.entries()) this.inc({ [label]: value }, count);
-        },
-      }),
-    );
+    this.countersBy(name, help, [label], function* () {
+      for (const value of known) yield { labels: { [label]: value }, value: 0 };
+      for (const [value, count] of counts.entries()) yield { labels: { [label]: value }, value: count };
+    });
   }
 
   /** A counter split by several labels, each with a closed set of values; `read` gives what is known from the start with 0 too. */

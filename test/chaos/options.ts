@@ -26,6 +26,7 @@ and checks what the clients were told against what is true. Needs root on Debian
   --minutes N          No new fault after so many minutes.
   --only A,B,...       Only these faults, see --list.
   --mix KIND           Clients: ${MIXES.join(', ')} (default mixed).
+  --route split        The clients of the primary are on a split listener, and some more read what they have written there.
   --asynchronous       synchronous_mode off: a crash may lose what was acknowledged, and that is not counted against the proxy.
   --etcd 1|3           Members of etcd (default 3).
 
@@ -62,6 +63,7 @@ export function readOptions(argv: readonly string[]): Request {
       rounds: values.rounds === undefined ? wanted.rounds : wholeNumber('rounds', values.rounds),
       durationMs: values.minutes === undefined ? Infinity : wholeNumber('minutes', values.minutes) * 60_000,
       mix: values.mix === undefined ? wanted.mix : mixOf(values.mix),
+      route: routeOf(values.route ?? 'primary'),
       isSynchronous: values.asynchronous === true ? false : wanted.isSynchronous,
       etcdMembers: values.etcd === undefined ? wanted.etcdMembers : etcdMembersOf(values.etcd),
       holdTimeoutMs: HOLD_TIMEOUT_MS,
@@ -131,6 +133,7 @@ function parse(argv: readonly string[]) {
       minutes: { type: 'string' },
       only: { type: 'string' },
       mix: { type: 'string' },
+      route: { type: 'string' },
       asynchronous: { type: 'boolean' },
       etcd: { type: 'string' },
       short: { type: 'boolean' },
@@ -157,6 +160,11 @@ function mixOf(text: string): Mix {
   const found = MIXES.find((mix) => mix === text);
   if (found === undefined) throw new Error(`--mix knows ${MIXES.join(', ')}`);
   return found;
+}
+
+function routeOf(text: string): Plan['route'] {
+  if (text !== 'primary' && text !== 'split') throw new Error('--route knows primary and split');
+  return text;
 }
 
 function etcdMembersOf(text: string): number {

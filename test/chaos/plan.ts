@@ -22,6 +22,8 @@ export interface Plan {
   /** The faults come in the order given, not at random. */
   readonly isOrdered: boolean;
   readonly mix: Mix;
+  /** Of the listener that all clients use who are not on the standbys by their own wish. */
+  readonly route: 'primary' | 'split';
   readonly isSynchronous: boolean;
   readonly etcdMembers: number;
   readonly holdTimeoutMs: number;

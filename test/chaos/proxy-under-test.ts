@@ -20,6 +20,8 @@ const GROUP = 'proxy';
 const ERROR_LEVEL = 50;
 
 export interface ProxyOptions {
+  /** Of the listener `primary`. */
+  readonly route: 'primary' | 'split';
   readonly logLevel: string;
   readonly holdTimeoutMs: number;
 }
@@ -58,7 +60,7 @@ export class ProxyUnderTest {
         pool: { idle_timeout: '2s' },
       }),
       listeners: [
-        { name: 'primary', address: `127.0.0.1:${proxy.primaryPort}`, route: 'primary' },
+        { name: 'primary', address: `127.0.0.1:${proxy.primaryPort}`, route: options.route },
         { name: 'standby', address: `127.0.0.1:${proxy.standbyPort}`, route: 'standby' },
       ],
       admin: { address: `127.0.0.1:${proxy.adminPort}` },

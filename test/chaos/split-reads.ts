@@ -115,8 +115,14 @@ class SplitReads {
     const tookMs = monotonicMs() - beganAtMs;
     const tally = tallyOf(this.#witnesses);
     // A transaction on a standby is lost with it.
-    const unexpected = [...this.#errors].filter(([code]) => !(this.#plan.withRestarts && code === '40001 in a transaction'));
-    const violations = [...this.#violations, ...tally.wrong, ...unexpected.map(([code, count]) => `${count} errors ${code}`)];
+    const unexpected = [...this.#errors].filter(
+      ([code]) => !(this.#plan.withRestarts && code === '40001 in a transaction'),
+    );
+    const violations = [
+      ...this.#violations,
+      ...tally.wrong,
+      ...unexpected.map(([code, count]) => `${count} errors ${code}`),
+    ];
     const onStandbys = tally.elsewhereThan(PRIMARY);
     if (onStandbys === 0) violations.push('no read was on a standby, so that nothing is proven');
     return { tally, onStandbys, errors: this.#errors, tookMs, disturbances: this.#disturbances, violations };
@@ -196,7 +202,9 @@ class SplitReads {
       await delay(SAY_EVERY_MS, undefined, { signal }).catch(() => {});
       const tally = tallyOf(this.#witnesses);
       const perSecond = Math.round((1000 * tally.reads) / (monotonicMs() - beganAtMs));
-      this.#say(`${tally.reads} reads (${perSecond} a second), ${share(tally.elsewhereThan(PRIMARY), tally.reads)} on standbys`);
+      this.#say(
+        `${tally.reads} reads (${perSecond} a second), ${share(tally.elsewhereThan(PRIMARY), tally.reads)} on standbys`,
+      );
     }
   }
 }

@@ -58,16 +58,16 @@ export class World {
     this.isSynchronous = plan.isSynchronous;
     this.#helpers = helpers;
     let index = 0;
-    const makeLoad = (name: string, endpoints: Endpoints, prefix: string): Load => {
+    const makeLoad = (name: string, endpoints: Endpoints, prefix: string, route: Plan['route']): Load => {
       const ledger = new Ledger();
       const factory = new WorkerFactory(ledger, endpoints, helpers, prefix, () => (index += 1));
-      const workers = factory.make(plan.mix);
+      const workers = factory.make(plan.mix, route);
       const connections = workers.reduce((sum, worker) => sum + worker.connections, 0);
       const inFlightMax = workers.reduce((sum, worker) => sum + worker.inFlightMax, 0);
       return { name, ledger, workers, connections, inFlightMax, audit: new Audit(ledger) };
     };
-    this.ours = makeLoad('switchyard', proxy, '');
-    this.theirs = haproxy === null ? null : makeLoad('haproxy', haproxy, 'ha-');
+    this.ours = makeLoad('switchyard', proxy, '', plan.route);
+    this.theirs = haproxy === null ? null : makeLoad('haproxy', haproxy, 'ha-', 'primary');
     this.floor = new FloorWriters(cluster.nodes);
   }
 

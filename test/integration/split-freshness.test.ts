@@ -61,7 +61,11 @@ test('a token takes what one process knows to a session of another one', async (
     const token = String((await writer.rows('show switchyard.fence'))[0]?.[0]);
     assert.match(token, /^[0-9A-F]+\/[0-9A-F]+$/);
     const uninformed = await reader.query(LOOK);
-    assert.deepEqual([went(uninformed), uninformed.rows], [['standby (read)'], [[before]]], 'it knows nothing of that yet');
+    assert.deepEqual(
+      [went(uninformed), uninformed.rows],
+      [['standby (read)'], [[before]]],
+      'it knows nothing of that yet',
+    );
 
     if (listener === 'eventual') {
       // After a transaction that is rolled back, or that has set it for itself alone, it does not hold.

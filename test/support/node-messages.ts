@@ -8,8 +8,11 @@ export const node = {
   row: (bodyBytes = 2): Buffer => message('D', Buffer.alloc(bodyBytes)),
   complete: (tag = 'SELECT 1'): Buffer => message('C', cString(tag)),
   ready: (status: 'I' | 'T' | 'E' = 'I'): Buffer => message('Z', Buffer.from(status)),
-  error: (sqlState: string, text = 'no', more: { readonly severity?: string; readonly routine?: string } = {}): Buffer =>
-    fields('E', more.severity ?? 'ERROR', sqlState, text, more.routine ?? 'fn'),
+  error: (
+    sqlState: string,
+    text = 'no',
+    more: { readonly severity?: string; readonly routine?: string } = {},
+  ): Buffer => fields('E', more.severity ?? 'ERROR', sqlState, text, more.routine ?? 'fn'),
   notice: (text: string): Buffer => fields('N', 'NOTICE', '00000', text, 'fn'),
   parameter: (name: string, value: string): Buffer => message('S', cString(name), cString(value)),
   parsed: (): Buffer => message('1'),

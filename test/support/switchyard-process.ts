@@ -39,11 +39,7 @@ export class SwitchyardProcess {
    * Writes the configuration (an object, or YAML text) and runs the program until it says that every listener, and the admin server when
    * one is configured, listens. Ports may be 0. It is stopped after the test.
    */
-  static async start(
-    t: Ending,
-    config: object | string,
-    options: SwitchyardOptions = {},
-  ): Promise<SwitchyardProcess> {
+  static async start(t: Ending, config: object | string, options: SwitchyardOptions = {}): Promise<SwitchyardProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'switchyard-process-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     const configFile = join(folder, 'switchyard.yaml');

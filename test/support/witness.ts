@@ -172,7 +172,11 @@ export class Witness {
       case 2: {
         // Closed first: an error may have come behind its Parse.
         const parse = [frontend.close('S', PREPARED), frontend.parse(text('$1'), { name: PREPARED })];
-        const reply = await this.#unit(...(this.#isPrepared ? [] : parse), frontend.bind({ statement: PREPARED, values }), ...rest);
+        const reply = await this.#unit(
+          ...(this.#isPrepared ? [] : parse),
+          frontend.bind({ statement: PREPARED, values }),
+          ...rest,
+        );
         this.#isPrepared = true;
         return reply;
       }

@@ -56,7 +56,8 @@ export class SessionFence {
 
   /** A unit has ended on a standby. */
   sawStandby(node: NodeName): void {
-    this.#home = node;
+    // One that was read from whatever it has may have less than the last.
+    this.#home = this.#mode() === 'eventual' && node !== this.#home ? null : node;
     this.#readFence = this.#freshness.fence();
   }
 

@@ -2,6 +2,7 @@ import { CopyIn, CopyOut } from './copiers.js';
 import type { Driver, Helpers } from './helpers.js';
 import type { Ledger, WorkerLedger } from './ledger.js';
 import { ListenerPair } from './listener.js';
+import { OwnReader } from './own-reader.js';
 import { PgAutocommit, PgTransactions } from './pg-writers.js';
 import type { PgProtocol, TransactionShape } from './pg-writers.js';
 import { PipelinedWriter } from './pipelined-writer.js';
@@ -20,6 +21,8 @@ export type Mix = (typeof MIXES)[number];
 const WRITE_PAUSE_MS = 20;
 const SLOW_PAUSE_MS = 250;
 const PIPELINE_DEPTH = 3;
+/** On a split listener, of each protocol. */
+const OWN_READERS = 2;
 /** Between the statements of a long transaction. */
 const LONG_PAUSE_MS = 400;
 /** A listening pair uses two. */
@@ -47,7 +50,9 @@ export class WorkerFactory {
     this.#workers = [];
   }
 
-  make(mix: Mix): readonly Worker[] {
+  /** `route`: of the listener that they use; on a split one some read what they have written, besides. */
+  make(mix: Mix, route: 'primary' | 'split'): readonly Worker[] {
+    if (route === 'split') this.#makeOwnReaders();
     switch (mix) {
       case 'mixed':
         this.#makeAutocommit(1);
@@ -79,6 +84,14 @@ export class WorkerFactory {
       });
       this.#loop('raw', (ledger, port) => new RawWriter(ledger, port), WRITE_PAUSE_MS);
       for (const driver of ['psycopg2', 'asyncpg', 'jdbc'] as const) this.#program(driver, 0);
+    }
+  }
+
+  #makeOwnReaders(): void {
+    for (const protocol of ['simple', 'extended', 'prepared'] as const) {
+      for (let i = 0; i < OWN_READERS; i += 1) {
+        this.#loop(`own-${protocol}`, (ledger, port) => new OwnReader(ledger, port, protocol), WRITE_PAUSE_MS);
+      }
     }
   }
 

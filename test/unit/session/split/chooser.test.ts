@@ -251,7 +251,11 @@ test('a template that was refused as such is not a read behind an EXECUTE either
 
 test('transactions that are read only begin on a standby, by their own word or the default of the session', () => {
   const bench = new ChooserBench();
-  const reads = ['begin read only', 'begin isolation level repeatable read, read only', 'begin read only; select 1; end'];
+  const reads = [
+    'begin read only',
+    'begin isolation level repeatable read, read only',
+    'begin read only; select 1; end',
+  ];
   const writes = [
     'begin',
     'begin read write',
