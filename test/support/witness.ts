@@ -96,15 +96,19 @@ export class Witness {
   /** Where it has read last. */
   #node = '';
 
-  private constructor(client: RawClient, id: number) {
+  /** How many of the ways are used: the last one is a transaction. */
+  readonly #ways: number;
+
+  private constructor(client: RawClient, id: number, ways: number) {
     this.#client = client;
     this.id = id;
+    this.#ways = ways;
   }
 
-  /** `id`: no other witness may have it. */
-  static async begin(client: RawClient, id: number): Promise<Witness> {
+  /** `id`: no other witness may have it. `isAutocommit`: without transactions of several units. */
+  static async begin(client: RawClient, id: number, isAutocommit = false): Promise<Witness> {
     await client.rows(`insert into ${OWN} values (${id}, 0)`);
-    return new Witness(client, id);
+    return new Witness(client, id, isAutocommit ? 3 : 4);
   }
 
   get client(): RawClient {
@@ -122,7 +126,7 @@ export class Witness {
     this.#sent += 1;
     const value = this.#sent;
     const text = `update ${OWN} set n = ${value} where id = ${this.id}`;
-    switch (value % 4) {
+    switch (value % this.#ways) {
       case 0:
         await this.#query(text);
         break;
@@ -164,7 +168,7 @@ export class Witness {
       `select witness_node(), (select n from ${OWN} where id = ${id}), (select n from ${COUNTER})`;
     const values = [String(this.id)];
     const rest = [frontend.execute(), frontend.sync()];
-    switch (this.#reads % 4) {
+    switch (this.#reads % this.#ways) {
       case 0:
         return this.#query(text(String(this.id)));
       case 1:
