@@ -40,9 +40,9 @@ const READS_PER_WRITE = 9;
 const BURST_MAX = 60;
 /** How long replay stands still, and how late it may be. */
 const STILL_MS_MAX = 1_500;
-const DELAYS_MS = [0, 0, 10, 50, 200, 1_000];
+const DELAYS_MS = [0, 0, 0, 5, 10, 20, 40, 200, 1_000];
 const BETWEEN_MS_MAX = 1_000;
-const RESTART_CHANCE = 0.05;
+const RESTART_CHANCE = 0.1;
 /** Between two increases of the counter that all sessions look at. */
 const INCREASE_PAUSE_MS = 5;
 const SAY_EVERY_MS = 15_000;
@@ -153,7 +153,7 @@ class SplitReads {
     try {
       await run();
     } catch (error) {
-      const isInTransaction = witness.client.status === 'E';
+      const isInTransaction = witness.wasInTransaction;
       const code = error instanceof RawError ? error.fields.code : '';
       this.#count(isInTransaction ? `${code} in a transaction` : code);
       if (!(error instanceof RawError)) witness.useClient(await this.#connect());

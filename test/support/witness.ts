@@ -86,6 +86,7 @@ export class Witness {
   readonly tally = new Tally();
   #client: RawClient;
   #isPrepared = false;
+  #isInTransaction = false;
   #reads = 0;
   /** The last write that was acknowledged. */
   #acknowledged = 0;
@@ -119,6 +120,7 @@ export class Witness {
   useClient(client: RawClient): void {
     this.#client = client;
     this.#isPrepared = false;
+    this.#isInTransaction = false;
   }
 
   /** Returns when the write was acknowledged. */
@@ -142,7 +144,7 @@ export class Witness {
         await this.#query(`select witness_bump(${this.id}, ${value})`);
         break;
       default:
-        for (const each of ['begin', text, 'commit']) await this.#query(each);
+        await this.#transaction('begin', text);
     }
     this.#acknowledged = value;
     this.tally.writes += 1;
@@ -158,9 +160,15 @@ export class Witness {
     return sighting;
   }
 
-  /** Leaves a transaction that an error has ended. */
+  /** The last error came within a transaction of several units, or was the answer to its end. */
+  get wasInTransaction(): boolean {
+    return this.#isInTransaction;
+  }
+
+  /** Leaves the transaction that an error has ended. */
   async rollBack(): Promise<void> {
     await this.#query('rollback');
+    this.#isInTransaction = false;
   }
 
   async #look(): Promise<RawReply> {
@@ -184,13 +192,18 @@ export class Witness {
         this.#isPrepared = true;
         return reply;
       }
-      default: {
-        await this.#query('begin read only');
-        const reply = await this.#query(text(String(this.id)));
-        await this.#query('commit');
-        return reply;
-      }
+      default:
+        return this.#transaction('begin read only', text(String(this.id)));
     }
+  }
+
+  async #transaction(begin: string, text: string): Promise<RawReply> {
+    this.#isInTransaction = true;
+    await this.#query(begin);
+    const reply = await this.#query(text);
+    await this.#query('commit');
+    this.#isInTransaction = false;
+    return reply;
   }
 
   #judge({ node, own, counter }: Sighting): void {

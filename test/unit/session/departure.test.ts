@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import type { ClusterView } from '../../../src/cluster/view.js';
 import { Departure } from '../../../src/session/departure.js';
-import type { SessionContext, SessionIntent } from '../../../src/session/context.js';
+import type { SessionIntent } from '../../../src/session/context.js';
 import type { SessionState } from '../../../src/session/state/session-state.js';
 import type { PinReason } from '../../../src/sql/pin-reason.js';
 import type { NodeName } from '../../../src/util/brand.js';
@@ -48,7 +48,7 @@ beforeEach(() => {
       endAtBoundary: (reason, error) => void ended.push(`${reason}: ${error.message}`),
     },
     berths,
-    { ...context, clock, view: () => view, suspect: (node: NodeName) => void suspected.push(node) } as SessionContext,
+    { ...context, clock, view: () => view, suspect: (node: NodeName) => void suspected.push(node) },
   );
 });
 
