@@ -107,7 +107,10 @@ export class Berths {
     this.#owner.relay.detach();
     this.#attached = null;
     this.#parked = berth;
-    berth.backend.attach(new ParkedSink((farewell) => this.#onParkedGone(berth, farewell)), SinkMode.Relay);
+    berth.backend.attach(
+      new ParkedSink(berth.backend, (farewell) => this.#onParkedGone(berth, farewell)),
+      SinkMode.Relay,
+    );
   }
 
   /** Parks the attached backend, if there is one, and gives the one that was parked, to be attached to the relay now. */

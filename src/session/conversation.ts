@@ -276,6 +276,11 @@ export class Conversation implements RelayOwner {
     this.#parts.settler.take(loss, target, this.#parts.split !== null && target === 'standby');
   }
 
+  /** The unit that waited is rejected, whatever it waited for. */
+  waitCancelled(): void {
+    this.#mistake = null;
+  }
+
   /** A loss is dealt with, and the session lives. */
   onSettled(): void {
     if (this.#owner.relay.isWaiting) this.#parts.seeker.later(() => this.#owner.relay.resume());

@@ -1,23 +1,26 @@
-import type { BackendSink } from '../backend/backend.js';
+import type { Backend, BackendSink } from '../backend/backend.js';
 import { BackendType } from '../protocol/codes.js';
 import { decodeErrorFields } from '../protocol/error-fields.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import { NOT_READ, Verdict } from '../protocol/frame-scanner.js';
-import type { Reply } from '../protocol/request-tracker.js';
+import { Reply } from '../protocol/request-tracker.js';
 
 /**
  * Listens to a backend that a session keeps and does not use at the moment. It owes nothing, so that all it can say is notices, parameters
  * (the backend notes them) and its farewell.
  */
 export class ParkedSink implements BackendSink {
+  readonly #backend: Backend;
   readonly #onGone: (farewell: ErrorFields | null) => void;
   #farewell: ErrorFields | null = null;
 
-  constructor(onGone: (farewell: ErrorFields | null) => void) {
+  constructor(backend: Backend, onGone: (farewell: ErrorFields | null) => void) {
+    this.#backend = backend;
     this.#onGone = onGone;
   }
 
-  onBackendFrame(type: number, _reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
+  onBackendFrame(type: number, reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
+    if (reply === Reply.Violation) this.#backend.destroy();
     if (type === BackendType.ErrorResponse && end !== NOT_READ) this.#farewell = decodeErrorFields(buffer, start, end);
     return Verdict.Drop;
   }

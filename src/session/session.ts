@@ -242,8 +242,10 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   async cancel(): Promise<void> {
     const { cancels } = this.#context.counters;
     const { backend } = this.relay;
-    if (this.#greeter.isGreeted && this.#seeker.cancelWait()) cancels.add('held');
-    else if (backend === null || this.relay.isQuiet) cancels.add('idle');
+    if (this.#greeter.isGreeted && this.#seeker.cancelWait()) {
+      this.#conversation.waitCancelled();
+      cancels.add('held');
+    } else if (backend === null || this.relay.isQuiet) cancels.add('idle');
     else cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
   }
 

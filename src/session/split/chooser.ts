@@ -121,7 +121,9 @@ export class Chooser {
       return { ...choice, leaves: target === 'standby' && !isRead };
     }
     const narrowed = this.settings.route;
-    if (narrowed !== null) return this.#choice(narrowed, SplitReason.Narrowed, mistake, shows);
+    // A standby does not listen, and what the primary's backend hears there would be lost.
+    const isDeaf = narrowed === 'standby' && this.#parts.state.isListening;
+    if (narrowed !== null && !isDeaf) return this.#choice(narrowed, SplitReason.Narrowed, mistake, shows);
     const reason = this.#reasonForPrimary();
     if (reason !== null) return this.#choice('primary', reason, mistake, shows);
     const isNeutral = ahead.analyses.every(({ statements }) => statements.length === 0);

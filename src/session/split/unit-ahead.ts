@@ -11,6 +11,16 @@ const HEADER_BYTES = 5;
 /** The first byte of a Describe or Close of a statement. */
 const STATEMENT = 0x53;
 
+/** Messages of a unit that is read ahead, but for its Sync. */
+const OF_A_BATCH: ReadonlySet<number> = new Set([
+  Frontend.Parse,
+  Frontend.Bind,
+  Frontend.Describe,
+  Frontend.Execute,
+  Frontend.Close,
+  Frontend.Flush,
+]);
+
 /** What a reader asks of the session. */
 export interface TextReader {
   /** Reads the text `buffer[start, end)`, borrowed. */
@@ -58,7 +68,8 @@ export class UnitAhead {
   readonly #reader: TextReader;
   readonly #analysisOf: (name: string) => Analysis | null;
   readonly #bytesMax: () => number;
-  #hasFlush = false;
+  /** Where the last message ends that is read. */
+  #end = 0;
   /** Statements that the unit itself parses. */
   readonly #parsed = new Map<string, Analysis>();
   /** Statements that it has closed. */
@@ -82,7 +93,6 @@ export class UnitAhead {
     this.hint = null;
     this.parses = 0;
     this.parseBytes = 0;
-    this.#hasFlush = false;
     if (this.#parsed.size > 0) this.#parsed.clear();
     if (this.#closed.size > 0) this.#closed.clear();
     if (type === Frontend.Query) {
@@ -92,28 +102,41 @@ export class UnitAhead {
     else this.extent = this.#readFrames(buffer, start - HEADER_BYTES, facts);
   }
 
+  /** Nothing is read of what is there in part only: it is read when all of it is there, and once. */
   #readFrames(buffer: Buffer, from: number, facts: TextFacts): Extent {
+    const extent = this.#extentOf(buffer, from);
+    if (extent === Extent.Partial) return extent;
+    for (let at = from; at < this.#end; ) {
+      const next = at + 1 + buffer.readUInt32BE(at + 1);
+      this.#readFrame(buffer.readUInt8(at), buffer, at + HEADER_BYTES, next, facts);
+      at = next;
+    }
+    return extent;
+  }
+
+  /** Looks at headers only, and notes where that ends which can be read. */
+  #extentOf(buffer: Buffer, from: number): Extent {
     const bytesMax = this.#bytesMax();
-    let at = from;
+    let hasFlush = false;
+    this.#end = from;
     for (;;) {
-      if (buffer.length - at < HEADER_BYTES) return this.#atEnd(at === buffer.length);
+      const at = this.#end;
+      if (buffer.length - at < HEADER_BYTES) {
+        return hasFlush && at === buffer.length ? Extent.Flushed : Extent.Partial;
+      }
       const type = buffer.readUInt8(at);
       const next = at + 1 + buffer.readUInt32BE(at + 1);
       if (next - from > bytesMax) return Extent.TooLong;
       if (next > buffer.length) return Extent.Partial;
       if (type === Frontend.Sync) return Extent.Whole;
-      if (!this.#readFrame(type, buffer, at + HEADER_BYTES, next, facts)) return Extent.Flushed;
-      at = next;
+      // COPY data, and what does not belong here.
+      if (!OF_A_BATCH.has(type)) return Extent.Flushed;
+      hasFlush ||= type === Frontend.Flush;
+      this.#end = next;
     }
   }
 
-  /** There is no more. `isBetween`: and nothing of another message. */
-  #atEnd(isBetween: boolean): Extent {
-    return this.#hasFlush && isBetween ? Extent.Flushed : Extent.Partial;
-  }
-
-  /** False: it is no message of a unit that is read ahead. */
-  #readFrame(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): boolean {
+  #readFrame(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): void {
     switch (type) {
       case Frontend.Parse: {
         const parse = readParse(buffer, start, end);
@@ -126,30 +149,25 @@ export class UnitAhead {
           this.parseBytes += end - start + HEADER_BYTES;
           this.#parsed.set(parse.name, this.#addText(buffer, parse.textStart, parse.textEnd, facts));
         }
-        return true;
+        return;
       }
       case Frontend.Bind: {
         this.executes = true;
         const names = readBindNames(buffer, start, end);
         if (names === null) this.hasUnknown = true;
         else this.#addPrepared(names[1], facts);
-        return true;
+        return;
       }
       case Frontend.Describe:
         if (buffer[start] === STATEMENT) this.#addPrepared(readName(buffer, start + 1, end) ?? '', facts);
-        return true;
+        return;
       case Frontend.Execute:
         this.executes = true;
-        return true;
+        return;
       case Frontend.Close:
         if (buffer[start] === STATEMENT) this.#closed.add(readName(buffer, start + 1, end) ?? '');
-        return true;
-      case Frontend.Flush:
-        this.#hasFlush = true;
-        return true;
+        return;
       default:
-        // COPY data, and what does not belong here.
-        return false;
     }
   }
 

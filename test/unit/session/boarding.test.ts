@@ -135,7 +135,7 @@ test('a setting of ours is told the node before it is shown, once for each unit'
   shown = '16/10';
   const choice = needs({ target: 'primary', shows: 'fence' });
   assert.equal(boarding.takeUp(primary, choice), true);
-  assert.match(String(bench.wireOf(primary)?.take()), /switchyard\.fence\0.*16\/10/s);
+  assert.match(String(bench.wireOf(primary)?.take()), /set_config\('switchyard\.fence', '16\/10'/);
   assert.equal(boarding.done(), null);
   assert.equal(boarding.takeUp(primary, choice), false, 'the unit asks again, and is let through');
   assert.equal(boarding.takeUp(primary, choice), true, 'that is the next one');

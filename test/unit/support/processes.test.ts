@@ -103,8 +103,8 @@ async function startKeeper(): Promise<{ keeper: TestProcess; keptPid: number }> 
   const url = new URL('../../support/processes.js', import.meta.url).href;
   const script = `import(${JSON.stringify(url)}).then(async ({ TestProcess }) => {
     const kept = await TestProcess.start('kept', [process.execPath, '-e', '${LIVES}'], { deathSignal: 'KILL' });
-    console.log('kept', kept.pid);
     process.on('SIGUSR2', () => process.exit(0));
+    console.log('kept', kept.pid);
   });`;
   const keeper = await TestProcess.start('keeper', node(script));
   return { keeper, keptPid: Number((await keeper.waitForLog(/kept (\d+)/, TIMEOUT_MS))[1]) };

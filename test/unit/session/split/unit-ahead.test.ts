@@ -125,6 +125,12 @@ test('behind a Flush nobody waits for more, unless it ends in the middle of a me
   assert.equal(reader.ahead.executes, true);
 });
 
+test('of what is there in part no text is read: it would be again with each piece', () => {
+  const reader = new UnitReader(prepared);
+  const ahead = reader.frames(parse('select 1'), bind({ statement: 'reads' }), execute());
+  assert.deepEqual([ahead.extent, ahead.analyses.length, ahead.names.length], ['partial', 0, 0]);
+});
+
 test('COPY data is behind what must be answered first', () => {
   const reader = new UnitReader();
   const copy = [parse('copy t from stdin'), bind(), execute()];
