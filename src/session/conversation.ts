@@ -269,11 +269,12 @@ export class Conversation implements RelayOwner {
     this.#parts.inspector.drop();
     this.#parts.boarding.drop();
     this.#mistake = null;
-    if (target === 'primary') this.#parts.split?.primaryLost();
+    const { split } = this.#parts;
+    if (target === 'primary') split?.primaryLost();
     if (this.#owner.isClosed) return;
     const why = loss.farewell?.sqlState ?? loss.error?.message;
     this.#context.logger.debug({ session: this.#owner.id, node, why }, 'backend lost');
-    this.#parts.settler.take(loss, target, this.#parts.split !== null && target === 'standby');
+    this.#parts.settler.take(loss, target, split !== null && target === 'standby', split?.areReads === true);
   }
 
   /** The unit that waited is rejected, whatever it waited for. */

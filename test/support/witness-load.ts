@@ -4,7 +4,7 @@ import type { Ending } from './postgres-cluster.js';
 import { sql } from './postgres-server.js';
 import { RawClient, RawError } from './raw-client.js';
 import { roles } from './roles.js';
-import { INCREASE, Witness, tallyOf, witnessStatements } from './witness.js';
+import { INCREASE, Witness, tallyOf, witnessStatementsBy } from './witness.js';
 import type { Tally } from './witness.js';
 
 const TIMEOUT_MS = 90_000;
@@ -14,16 +14,16 @@ const PAUSE_MS = 3;
 /** One error that a witness saw; its connection may live on. */
 export interface WitnessError {
   readonly witness: number;
-  readonly during: 'write' | 'read';
+  readonly during: 'write' | 'read' | 'connect';
   /** Empty: the connection broke without a word. */
   readonly sqlState: string;
   readonly message: string;
   readonly connectionLost: boolean;
 }
 
-/** A read, by the clock of the log. */
+/** A read, by the clock of the log, and by the port of the node that has run it. */
 export interface TimedRead {
-  readonly node: string;
+  readonly port: string;
   readonly startedAtEpochMs: number;
   readonly endedAtEpochMs: number;
 }
@@ -43,9 +43,9 @@ export class WitnessLoad {
     this.#port = port;
   }
 
-  /** Makes what witnesses need, on the leader. */
+  /** Makes what witnesses need, on the leader; they tell nodes apart by their ports. */
   static async prepare(leader: { readonly host: string; readonly port: number }): Promise<void> {
-    for (const statement of witnessStatements) {
+    for (const statement of witnessStatementsBy('port')) {
       await sql(leader, statement, { ...roles.superuser, database: roles.app.database });
     }
   }
@@ -57,7 +57,12 @@ export class WitnessLoad {
     for (let id = firstId; id < firstId + count; id += 1) {
       load.#witnesses.push(await Witness.begin(await load.#connect(), id, true));
     }
-    load.#loops = [...load.#witnesses.map((witness) => load.#testify(witness)), load.#increase()];
+    load.#loops = [
+      ...load.#witnesses.map((witness) =>
+        load.#testify(witness).catch((error: unknown) => load.#gaveUp(witness.id, error)),
+      ),
+      load.#increase().catch((error: unknown) => load.#gaveUp(0, error)),
+    ];
     return load;
   }
 
@@ -90,7 +95,7 @@ export class WitnessLoad {
           this.#writesAtMs.push(performance.now());
         } else {
           const { node } = await witness.read();
-          this.reads.push({ node, startedAtEpochMs, endedAtEpochMs: Date.now() });
+          this.reads.push({ port: node, startedAtEpochMs, endedAtEpochMs: Date.now() });
           this.#readsAtMs.push(performance.now());
         }
       } catch (error) {
@@ -111,6 +116,10 @@ export class WitnessLoad {
       connectionLost,
     });
     if (connectionLost) witness.useClient(await this.#connect());
+  }
+
+  #gaveUp(witness: number, error: unknown): void {
+    this.errors.push({ witness, during: 'connect', sqlState: '', message: String(error), connectionLost: true });
   }
 
   /** Somebody else changes what all look at. */

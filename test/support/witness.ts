@@ -8,9 +8,12 @@ const COUNTER = 'witness_counter';
 const OWN = 'witness_own';
 const PREPARED = 'witness_look';
 
-/** What witnesses need in the database of the application. `witness_node()` is STABLE, so that a read that calls it is a proven one. */
-export const witnessStatements: readonly string[] = [
-  `create function witness_node() returns text stable language sql as $$ select current_setting('cluster_name') $$`,
+/**
+ * What witnesses need in the database of the application. `witness_node()` is STABLE, so that a read that calls it is a proven one; it tells
+ * nodes apart by a setting: `cluster_name`, or `port` where all have the same name.
+ */
+export const witnessStatementsBy = (setting: 'cluster_name' | 'port'): readonly string[] => [
+  `create function witness_node() returns text stable language sql as $$ select current_setting('${setting}') $$`,
   `create table ${OWN}(id int primary key, n int not null)`,
   `create table ${COUNTER}(n bigint not null)`,
   `insert into ${COUNTER} values (0)`,
@@ -19,6 +22,8 @@ export const witnessStatements: readonly string[] = [
   `alter table ${OWN} owner to ${roles.app.user}`,
   `alter table ${COUNTER} owner to ${roles.app.user}`,
 ];
+
+export const witnessStatements = witnessStatementsBy('cluster_name');
 
 /** Increases what every witness looks at. */
 export const INCREASE = `update ${COUNTER} set n = n + 1`;

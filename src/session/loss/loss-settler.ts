@@ -10,6 +10,7 @@ import type { LossVerdict } from './loss.js';
 import type { Seeker } from '../seeker.js';
 import type { Target } from '../berths.js';
 import type { SessionState } from '../state/session-state.js';
+import type { UnitFacts } from '../state/unit-facts.js';
 import { Wait } from '../wait.js';
 
 /** Most times that one unit is sent again. */
@@ -44,6 +45,8 @@ export class LossSettler {
   #target: Target = 'primary';
   /** It was a standby's, and the session has another one for all else: its end is never the session's. */
   #isSpare = false;
+  /** The units under way are proven to change nothing. */
+  #areReads = false;
 
   constructor(owner: SettlerOwner, seeker: Seeker, context: SessionContext) {
     this.#owner = owner;
@@ -52,10 +55,14 @@ export class LossSettler {
     this.#judge = new LossJudge(context, (loss, isClusterChanging) => this.#settle(loss, isClusterChanging));
   }
 
-  /** A backend was lost that was chosen as `target`; `isSpare`: the session has another one for all that is not a read. */
-  take(loss: Loss, target: Target, isSpare: boolean): void {
+  /**
+   * A backend was lost that was chosen as `target`; `isSpare`: the session has another one for all that is not a read; `areReads`: what was
+   * under way is proven to change nothing, by more than its text.
+   */
+  take(loss: Loss, target: Target, isSpare: boolean, areReads: boolean): void {
     this.#target = target;
     this.#isSpare = isSpare;
+    this.#areReads = areReads;
     if (isSpare) this.#context.suspect(loss.backend.identity.node);
     if (isSpare || loss.error instanceof SwitchyardError) {
       // We cut it ourselves, because the cluster changed.
@@ -89,7 +96,10 @@ export class LossSettler {
     this.#seeker.stopWaiting();
     const { state } = this.#owner;
     const isBlind = loss.farewell === null && !(loss.error instanceof SwitchyardError);
-    const { outstanding: units, isListening } = state;
+    const { isListening } = state;
+    const units: readonly UnitFacts[] = this.#areReads
+      ? state.outstanding.map((unit) => ({ ...unit, isRead: true }))
+      : state.outstanding;
     // What the open transaction has left behind is gone with it, and pins nobody.
     state.abandon(loss.canReplay);
     const verdict = judgeLoss(loss, {

@@ -125,6 +125,11 @@ export class Split {
     }
   }
 
+  /** All that is under way is proven to change nothing. */
+  get areReads(): boolean {
+    return this.#areReads;
+  }
+
   /** Nothing was done yet in the transaction that is open on a standby. */
   get canLeaveTransaction(): boolean {
     return this.#begun !== null;
