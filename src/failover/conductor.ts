@@ -230,6 +230,7 @@ export class Conductor implements PrimaryGate {
       if (isSamePlace && node.health !== 'unreachable') continue;
       if (isSamePlace && old.health === 'unreachable') continue;
       pool.closeIdle(name, 'role_change');
+      if (node?.role === 'standby') drain.cancel(name);
       if (node?.role === 'primary' && old.role === 'standby')
         drain.begin(name, 'standby', `node ${name} is the primary now`);
     }

@@ -47,6 +47,13 @@ export class Drain {
     );
   }
 
+  /** The node has the role again for which its sessions were to leave: who is there now may stay. */
+  cancel(node: NodeName): void {
+    const running = this.#timers.get(node);
+    if (running !== undefined) this.#clock.clearTimer(running);
+    this.#timers.delete(node);
+  }
+
   close(): void {
     for (const timer of this.#timers.values()) this.#clock.clearTimer(timer);
     this.#timers.clear();

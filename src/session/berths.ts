@@ -171,7 +171,7 @@ export class Berths {
     if (berth !== this.#parked) return;
     this.#parked = null;
     this.#left(berth);
-    this.#context.pool.release(berth.backend, 'lost');
+    this.#context.pool.release(berth.backend, 'lost', false);
     this.#owner.onParkedLost(berth, farewell);
   }
 }

@@ -13,6 +13,7 @@ export class ParkedSink implements BackendSink {
   readonly #backend: Backend;
   readonly #onGone: (farewell: ErrorFields | null) => void;
   #farewell: ErrorFields | null = null;
+  #isGone = false;
 
   constructor(backend: Backend, onGone: (farewell: ErrorFields | null) => void) {
     this.#backend = backend;
@@ -27,11 +28,22 @@ export class ParkedSink implements BackendSink {
 
   onBackendRun(): void {}
 
-  onBackendFlushed(): void {}
+  onBackendFlushed(type: number): void {
+    if (type !== BackendType.ErrorResponse) return;
+    // Its farewell. The connection may be open for a while yet, and nothing may be sent there that nobody will answer.
+    this.#backend.destroy();
+    this.#gone();
+  }
 
   onBackendDrain(): void {}
 
   onBackendClose(): void {
+    this.#gone();
+  }
+
+  #gone(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
     this.#onGone(this.#farewell);
   }
 }

@@ -38,7 +38,7 @@ class Bench {
       greetings: new Greetings(),
       primaryHold: this.primaryHold,
       standbyHold: new HoldQueue(LIMITS, this.clock),
-      drain: { begin: () => {} } as unknown as ConductorParts['drain'],
+      drain: { begin: () => {}, cancel: () => {} } as unknown as ConductorParts['drain'],
       hurrier: { hurry: () => {} },
       announceTimeoutMs: () => 30_000,
       setDrained: (nodes) => void this.drained.push([...nodes]),

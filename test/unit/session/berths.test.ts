@@ -122,6 +122,17 @@ test('a parked backend that ends is given back, and its last words are told; not
   assert.equal(loads(), '1/0 0/0 0/0');
 });
 
+test('a parked backend that has said farewell is not there any more, also before its connection is closed', () => {
+  const primary = bench.arrive(A, 'primary');
+  bench.arrive(B, 'standby');
+  const wire = bench.wireOf(primary);
+  wire?.hear(node.error('57P01', 'bye', { severity: 'FATAL' }));
+  assert.deepEqual([bench.berths.of('primary'), bench.parkedLost.length], [null, 1]);
+  assert.deepEqual([wire?.closed, bench.released[0]?.isCleanable], [true, false]);
+  wire?.lose();
+  assert.deepEqual([bench.parkedLost.length, bench.released.length], [1, 1], 'once');
+});
+
 test('a parked backend that ends without a word has no last words', () => {
   bench.arrive(B, 'standby');
   bench.arrive(A, 'primary');
