@@ -10,7 +10,7 @@ const POLL_MS = 500;
 const SOCKETS_SLACK = 8;
 /** What the garbage collector has not looked at yet, and caches that are still being filled. */
 const RESIDENT_SLACK_MB = 80;
-const HEAP_SLACK_MB = 40;
+const HEAP_SLACK_MB = 64;
 const HEAP_SAMPLES = 5;
 const HEAP_SAMPLE_PAUSE_MS = 300;
 
