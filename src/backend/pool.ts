@@ -131,6 +131,29 @@ export class Pool {
     return { isQueued, cancel: () => waiter.cancel() };
   }
 
+  /** An idle backend that can be had at once, to be given back by `putBack` or `release`; null: ask with `acquire`. */
+  take(request: BackendRequest): Backend | null {
+    // Nobody goes before those who wait.
+    if (this.#waiting.length > 0) return null;
+    const backend = this.#takeIdle(this.#buckets.of(request), request);
+    if (backend !== null) this.#counters.backendsReused += 1;
+    return backend;
+  }
+
+  /** Takes a backend back that needs no cleaning, because whoever gets it next brings it into a state of his own. */
+  putBack(backend: Backend): void {
+    const bucket = this.#buckets.find(backend.identity);
+    const startupKey = this.#startupKeys.get(backend);
+    const isKept =
+      !this.#closed &&
+      !backend.closed &&
+      backend.isAtBoundary &&
+      backend.cancelsInFlight === 0 &&
+      !this.#isTooOld(backend);
+    if (bucket === null || startupKey === undefined || !isKept) this.release(backend, 'not_reusable', false);
+    else this.#rest(bucket, backend, startupKey);
+  }
+
   /**
    * Takes a backend back. One that is at a boundary is cleaned and kept for the next; every other one is closed, and so is one of which
    * `isCleanable` says that cleaning would not do. What one is still doing is cancelled. `reason` is why it is given back, for the metrics.
@@ -300,6 +323,11 @@ export class Pool {
       this.#discard(bucket, backend, 'max_idle');
       return;
     }
+    this.#rest(bucket, backend, startupKey);
+  }
+
+  /** Keeps an idle backend, or gives it to whoever waits. */
+  #rest(bucket: Bucket, backend: Backend, startupKey: string): void {
     backend.attach(
       new IdleSink(backend, () => {
         const at = bucket.idle.findIndex((entry) => entry.backend === backend);
