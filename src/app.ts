@@ -36,6 +36,7 @@ import { CloseReason } from './session/close-reason.js';
 import type { SessionContext, SessionIntent } from './session/context.js';
 import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
 import { intentOf, sessionLimits } from './session/from-config.js';
+import { SharedBackends } from './session/pooled/shared-backends.js';
 import { Greetings } from './session/greetings.js';
 import { SessionRegistry } from './session/registry.js';
 import { RefusedTemplates } from './session/split/refused-templates.js';
@@ -193,6 +194,7 @@ export class App {
         bytesMax: () => this.config.limits.inspectBytes,
         fenceWaitMs: () => this.config.routing.fenceWaitMs,
       },
+      shared: new SharedBackends(),
       view,
       suspect: (node) => void this.watch.prober.probeNow(node),
       wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),
@@ -249,7 +251,7 @@ export class App {
     });
     try {
       for (const config of this.config.listeners) {
-        const door: Door = { listener: config.name, intent: intentOf(config, this.config.routing) };
+        const door: Door = { listener: config.name, intent: intentOf(config, this.config.routing, this.config.pool) };
         this.#doors.set(config.name, door);
         const listener = await Listener.open(
           {
@@ -307,7 +309,7 @@ export class App {
     this.#keeper.context.split.refused.clear();
     for (const listener of this.config.listeners) {
       const door = this.#doors.get(listener.name);
-      if (door !== undefined) door.intent = intentOf(listener, config.routing);
+      if (door !== undefined) door.intent = intentOf(listener, config.routing, config.pool);
     }
     if ('level' in this.logger) this.logger.level = config.log.level;
     this.#greetings.clear();

@@ -22,6 +22,9 @@ const ONLY_FOR = [
   ['consistency', ['split']],
 ] as const;
 
+/** For how long a session has a backend. */
+export const POOL_MODES = ['session', 'transaction'] as const;
+
 const listenerSchema = z
   .strictObject({
     name: text().meta({ description: 'What the listener is called in logs, metrics and the console.' }),
@@ -49,6 +52,9 @@ const listenerSchema = z
     consistency: z.enum(CONSISTENCIES).optional().meta({
       description: 'Split listeners only. What reads on standbys never miss; routing.consistency when left out.',
     }),
+    pool_mode: z.enum(POOL_MODES).optional().meta({
+      description: 'As pool.mode, for sessions of this listener; pool.mode when left out.',
+    }),
     backlog: count(1, 65_535)
       .prefault(1024)
       .meta({ description: 'Connections that the kernel may keep waiting to be accepted.' }),
@@ -72,6 +78,8 @@ const listenerSchema = z
       tags: listener.tags ?? new Map<string, string>(),
       /** Of a split listener; null: as `routing.consistency`. */
       consistency: listener.consistency ?? null,
+      /** Null: as `pool.mode`. */
+      poolMode: listener.pool_mode ?? null,
       backlog: listener.backlog,
     };
   });

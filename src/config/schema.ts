@@ -4,7 +4,7 @@ import { addressesCollide, formatAddress } from './address.js';
 import { authSchema } from './auth-schema.js';
 import { clusterSchema } from './cluster-schema.js';
 import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
-import { listenersSchema } from './listener-schema.js';
+import { listenersSchema, POOL_MODES } from './listener-schema.js';
 import type { Reading } from './reading.js';
 import { routingSchema } from './routing-schema.js';
 
@@ -19,14 +19,15 @@ export interface ConfigFiles {
 const poolSchema = z
   .strictObject({
     mode: z
-      .enum(['session'], {
+      .enum(POOL_MODES, {
         error: (issue) =>
-          issue.input === 'transaction' || issue.input === 'statement'
-            ? `pool mode ${issue.input} is not available in this version`
-            : undefined,
+          issue.input === 'statement' ? 'there is no pool mode statement: transaction does more' : undefined,
       })
       .prefault('session')
-      .meta({ description: 'session: a session keeps its backend until it ends.' }),
+      .meta({
+        description:
+          'session: a session keeps its backend until it ends. transaction: it has one for a unit or a transaction, and shares it with others.',
+      }),
     size: count(1, 100_000).prefault(100).meta({ description: 'Most backends per node, user and database.' }),
     max_backends_per_node: count(0, 100_000)
       .prefault(0)

@@ -8,6 +8,7 @@ export function backendRequest(
   identity: SessionIdentity,
   view: ClusterView,
   decision: RouteDecision & { readonly kind: 'node' },
+  isPooled: boolean,
 ): BackendRequest | null {
   const node = view.nodes.get(decision.node);
   if (node === undefined) return null;
@@ -19,7 +20,8 @@ export function backendRequest(
     user: identity.user,
     database: identity.database,
     parameters: identity.parameters,
-    startupKey: identity.startupKey,
+    // Those that are shared are not cleaned in between.
+    startupKey: isPooled ? `shared\0${identity.startupKey}` : identity.startupKey,
     isReplication: identity.isReplication,
     credentials: identity.credentials,
     proof: isPrimary ? { systemIdentifier: view.systemIdentifier, timelineMin: view.highestTimeline } : null,

@@ -25,6 +25,10 @@ export interface BerthsOwner {
   readonly id: number;
   readonly relay: Relay;
   readonly intent: SessionIntent;
+  /** It shares its backends with other sessions. */
+  readonly isPooled: boolean;
+  /** Nothing that is there would be missed, or seen, by whoever gets the backend next and brings it into another state. */
+  isFreeOf(berth: Berth): boolean;
   /** DISCARD ALL takes everything away that the session leaves on its backends. */
   readonly isCleanable: boolean;
   /** The session has this backend no more. */
@@ -67,6 +71,11 @@ export class Berths {
     return this.#parked?.target === target ? this.#parked : null;
   }
 
+  /** Where the last backend was that was chosen as such; null: there was none. */
+  lastNode(target: Target): NodeName | null {
+    return this.#lastNodes[this.#owner.intent.route === 'split' ? target : 'primary'];
+  }
+
   /** A backend there is on its way; null: none is any more. */
   expect(node: NodeName | null): void {
     const { registry } = this.#context;
@@ -80,7 +89,8 @@ export class Berths {
     this.expect(null);
     this.#noteMove(backend.identity.node, target, reason);
     this.#context.registry.attached(backend.identity.node);
-    this.#attached = { backend, target, applied: new Applied(), settledIn: null };
+    const applied = this.#owner.isPooled ? this.#context.shared.appliedOf(backend) : new Applied();
+    this.#attached = { backend, target, applied, settledIn: null };
     return this.#attached;
   }
 
@@ -131,7 +141,12 @@ export class Berths {
     } else if (berth === this.#parked) this.#parked = null;
     else return;
     this.#left(berth);
-    this.#context.pool.release(berth.backend, reason, this.#owner.isCleanable && berth.applied.isKnown);
+    const { pool, shared } = this.#context;
+    if (this.#owner.isPooled && this.#owner.isFreeOf(berth)) pool.putBack(berth.backend);
+    else {
+      shared.forget(berth.backend);
+      pool.release(berth.backend, reason, this.#owner.isCleanable && berth.applied.isKnown);
+    }
   }
 
   /** The attached backend is gone, and off the relay. */

@@ -69,19 +69,19 @@ export class Boarding {
     return replay !== null;
   }
 
-  /** Attaches a backend of the session if it is parked. True: nothing of the client may run before `done`. */
+  /** Attaches a backend of the session if it is parked, or has just come. True: nothing of the client may run before `done`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean {
     const { state, relay } = this.#owner;
-    const isSwap = this.#berths.attached !== berth;
-    if (isSwap) {
-      this.#berths.swap();
+    const isNew = relay.backend !== berth.backend;
+    if (this.#berths.attached !== berth) this.#berths.swap();
+    if (isNew) {
       state.use(berth.applied);
       relay.attach(berth.backend, null);
     }
     if (!this.#isOnDemand) return false;
     const replay = this.#plan(choice);
     if (replay === null) {
-      if (isSwap) this.#tellParameters();
+      if (isNew) this.#tellParameters();
       return false;
     }
     this.#replayer.begin(replay);

@@ -9,6 +9,7 @@ import type { Clock } from '../util/clock.js';
 import type { Greetings } from './greetings.js';
 import type { Hold } from './hold.js';
 import type { SessionRegistry } from './registry.js';
+import type { SharedBackends } from './pooled/shared-backends.js';
 import type { SplitContext } from './split/split-context.js';
 
 /** Limits that sessions keep to; from the configuration, and replaced as a whole when it is reloaded. */
@@ -60,6 +61,8 @@ export interface SessionContext {
   readonly standbyHold: Hold;
   limits: SessionLimits;
   readonly split: SplitContext;
+  /** Of sessions whose pool mode is `transaction`. */
+  readonly shared: SharedBackends;
   /** The newest picture of the cluster. */
   view(): ClusterView;
   /** A backend of the node failed: look at it now. */
@@ -80,4 +83,6 @@ export type SessionIntent = Omit<RouteIntent, 'route'> & {
   readonly slowStartMs: number;
   /** `session`: it reads from one standby as long as that may take reads. `none`: each read of a split session goes to the least busy one. */
   readonly stickiness: 'session' | 'none';
+  /** `transaction`: a session has a backend for a unit or a transaction only, and shares it with others. */
+  readonly poolMode: 'session' | 'transaction';
 };

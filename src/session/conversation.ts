@@ -14,6 +14,7 @@ import type { Inspector } from './inspector.js';
 import type { Listening } from './listening.js';
 import type { LossSettler } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
+import type { Pooling } from './pooled/pooling.js';
 import type { Seeker } from './seeker.js';
 import type { UnitChoice } from './split/chooser.js';
 import { SplitReason } from './split/split-reason.js';
@@ -51,6 +52,8 @@ export interface ConversationParts {
   readonly seeker: Seeker;
   /** Null: all units go the same way. */
   readonly split: Split | null;
+  /** Null: it keeps its backends. */
+  readonly pooling: Pooling | null;
   readonly settler: LossSettler;
   readonly inspector: Inspector;
   readonly listening: Listening;
@@ -91,10 +94,14 @@ export class Conversation implements RelayOwner {
       return Admission.Wait;
     }
     const glance = () => this.#state.peek(type, buffer, start, end, this.#facts);
-    if (this.#parts.split === null) return this.#parts.seeker.admit(glance);
+    const { split, pooling } = this.#parts;
+    if (split === null && pooling === null) return this.#parts.seeker.admit(glance);
     const { target, isInTransaction } = this.#owner;
-    const choice = this.#parts.split.choose(type, buffer, start, end, this.#facts(), target, isInTransaction);
-    if (choice === null) return Admission.More;
+    const choice =
+      split !== null
+        ? split.choose(type, buffer, start, end, this.#facts(), target, isInTransaction)
+        : pooling?.choose(type, buffer, start, end, this.#facts());
+    if (choice === null || choice === undefined) return Admission.More;
     return this.#answersItself(choice) ? Admission.Wait : this.#parts.seeker.admit(glance, choice);
   }
 
@@ -184,7 +191,10 @@ export class Conversation implements RelayOwner {
     this.#state.ended(TransactionStatus.Idle);
     this.#state.settle();
     if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
-    else this.#parts.listening.keep();
+    else {
+      this.#parts.listening.keep();
+      this.#parts.pooling?.rest();
+    }
   }
 
   transactionEnd(type: number, buffer: Buffer, start: number, end: number): TransactionEnd | null {
@@ -236,6 +246,7 @@ export class Conversation implements RelayOwner {
       this.#owner.relay.resume();
     }
     this.#parts.inspector.onQuiet();
+    this.#parts.pooling?.rest();
   }
 
   onReplayError(fields: ErrorFields, part: number): void {

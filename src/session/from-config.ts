@@ -1,4 +1,4 @@
-import type { Config, ListenerConfig, RoutingConfig } from '../config/schema.js';
+import type { Config, ListenerConfig, PoolConfig, RoutingConfig } from '../config/schema.js';
 import type { SessionIntent, SessionLimits } from './context.js';
 
 /** The limits that sessions keep to, as the configuration has them. */
@@ -16,7 +16,7 @@ export function sessionLimits({ limits, promotion, pool, routing }: Config): Ses
 }
 
 /** What sessions that come in through a listener ask of the router. */
-export function intentOf(listener: ListenerConfig, routing: RoutingConfig): SessionIntent {
+export function intentOf(listener: ListenerConfig, routing: RoutingConfig, pool: PoolConfig): SessionIntent {
   return {
     route: listener.route,
     fallback: listener.fallback,
@@ -27,5 +27,6 @@ export function intentOf(listener: ListenerConfig, routing: RoutingConfig): Sess
     slowStartMs: routing.slowStartMs,
     // Sessions of other routes live where they are: whatever it is that makes them ask, they are not placed anew with each unit.
     stickiness: listener.route === 'split' ? routing.stickiness : 'session',
+    poolMode: listener.poolMode ?? pool.mode,
   };
 }

@@ -1,3 +1,4 @@
+import type { Backend } from '../backend/backend.js';
 import type { Relay } from '../relay/relay.js';
 import type { Berth, Target } from './berths.js';
 import type { SessionIntent } from './context.js';
@@ -13,6 +14,10 @@ export interface SeekerOwner {
   readonly state: SessionState;
   readonly relay: Relay;
   readonly isInTransaction: boolean;
+  /** It shares its backends with other sessions. */
+  readonly isPooled: boolean;
+  /** A backend that others have used can be brought into its state. */
+  fits(backend: Backend): boolean;
   /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;
   /** The transaction that has begun on the backend of this berth, a standby, is to begin on the next one instead. */

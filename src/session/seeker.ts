@@ -88,8 +88,7 @@ export class Seeker {
     if (relay.backend !== null) {
       if (!relay.isQuiet) {
         const { isOpen } = this.#context.gate;
-        if (choice !== null && this.#split?.canFollow(choice, this.target, isOpen) === true)
-          return this.#follow(choice);
+        if (choice !== null && this.#canFollow(choice, isOpen)) return this.#follow(choice);
         this.waitFor(Wait.Boundary, 'earlier units have not ended');
         return Admission.Wait;
       }
@@ -184,7 +183,8 @@ export class Seeker {
   /** The node that a unit for the present target would stay on. */
   #current(): NodeName | null {
     const berth = this.#split === null ? this.#berths.attached : this.#berths.of(this.#need);
-    return berth?.backend.identity.node ?? null;
+    if (berth !== null) return berth.backend.identity.node;
+    return this.#owner.isPooled ? this.#berths.lastNode(this.#need) : null;
   }
 
   #decide(current: NodeName | null): RouteDecision {
@@ -204,6 +204,11 @@ export class Seeker {
       return this.admit(null, { ...choice, target: 'primary', leaves: false });
     }
     return this.#useNow(berth, choice.reason);
+  }
+
+  #canFollow(choice: UnitChoice, isOpen: boolean): boolean {
+    if (this.#split !== null) return this.#split.canFollow(choice, this.target, isOpen);
+    return isOpen && choice.names !== 'all' && !this.#owner.state.needsPreparing(choice.names);
   }
 
   /** A pipelined unit goes where those before it are. */
@@ -232,7 +237,7 @@ export class Seeker {
 
   #useNow(berth: Berth, reason: string): Admission {
     const { relay } = this.#owner;
-    relay.askAtUnit = this.#split !== null || !this.#context.gate.isOpen;
+    relay.askAtUnit = this.#split !== null || this.#owner.isPooled || !this.#context.gate.isOpen;
     if (!this.#owner.takeUp(berth, this.#choice)) {
       this.waitFor(Wait.State, `its state is brought to ${berth.backend.identity.node}`);
       return Admission.Wait;
@@ -254,14 +259,17 @@ export class Seeker {
   }
 
   #acquire(decision: NodeDecision): Admission {
-    const request = backendRequest(this.#owner.identity, this.#context.view(), decision);
+    const request = backendRequest(this.#owner.identity, this.#context.view(), decision, this.#owner.isPooled);
     if (request === null) return this.#hold('node_unknown', `node ${decision.node} has left the cluster`);
-    const { primaryHold } = this.#context;
+    const { primaryHold, pool } = this.#context;
+    const isPooled = this.#owner.isPooled && this.#choice !== null;
+    const idle = isPooled ? pool.take(request, (backend) => this.#owner.fits(backend)) : null;
+    if (idle !== null) return this.#useNow(this.#arrived(idle, decision), this.#reasonOf(decision));
     const isNewcomer = this.#need === 'primary' && !this.holding.isQueued;
     if (isNewcomer && primaryHold.isBusy) return this.#hold('no_room', primaryHold.trouble?.message ?? '');
     this.waitFor(Wait.Backend, `a backend on ${decision.node}`);
     this.#berths.expect(decision.node);
-    this.#poolTicket = this.#context.pool.acquire(request, (error, backend) => {
+    this.#poolTicket = pool.acquire(request, (error, backend) => {
       this.#poolTicket = null;
       this.stopWaiting();
       if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision);
@@ -273,18 +281,22 @@ export class Seeker {
   }
 
   #onBackend(backend: Backend, decision: NodeDecision): void {
-    // The world may have moved while the backend was made.
-    if (!this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
-      this.#context.pool.release(backend, 'not_wanted');
+    // The world may have moved while the backend was made, and another session may have left what cannot be taken away.
+    const isFit = !this.#owner.isPooled || this.#owner.fits(backend);
+    if (!isFit || !this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
+      this.#context.pool.release(backend, 'not_wanted', isFit);
       this.#berths.expect(null);
       this.#owner.onRetry();
       return;
     }
-    this.#hadPrimary ||= decision.target === 'primary';
-    if (this.#berths.attached !== null) this.#berths.park();
-    const berth = this.#berths.arrived(backend, decision.target, decision.reason);
-    this.#owner.onBackend(berth);
+    this.#owner.onBackend(this.#arrived(backend, decision));
     this.#admitted();
+  }
+
+  #arrived(backend: Backend, { target, reason }: NodeDecision): Berth {
+    this.#hadPrimary ||= target === 'primary';
+    if (this.#berths.attached !== null) this.#berths.park();
+    return this.#berths.arrived(backend, target, reason);
   }
 
   #onRefused(error: Error, decision: NodeDecision): void {

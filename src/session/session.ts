@@ -24,6 +24,7 @@ import { Listening } from './listening.js';
 import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
+import { Pooling } from './pooled/pooling.js';
 import { requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker-owner.js';
@@ -31,6 +32,7 @@ import type { UnitChoice } from './split/chooser.js';
 import { decisionNotice } from './split/decision-notice.js';
 import { IdleStandby } from './split/idle-standby.js';
 import { Split } from './split/split.js';
+import { OwnIdentities } from './state/identities.js';
 import { SessionState } from './state/session-state.js';
 import type { Wait } from './wait.js';
 
@@ -47,6 +49,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   readonly id: number;
   readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
+  readonly isPooled: boolean;
   readonly startedAtMs: number;
   readonly state: SessionState;
   readonly relay: Relay;
@@ -63,6 +66,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   readonly #split: Split | null;
   readonly #listening: Listening;
   readonly #idleStandby: IdleStandby | null;
+  /** Null: it keeps its backends. */
+  readonly #pooling: Pooling | null;
   #isClosed = false;
   /** Why the last unit went where it went. */
   #lastReason = '';
@@ -84,22 +89,27 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   ) {
     const { limits } = context;
     const isSplit = intent.route === 'split';
+    const isPooled = intent.poolMode === 'transaction' && !identity.isReplication;
     this.id = id;
     this.identity = identity;
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
-    this.state = new SessionState(limits.preparedStatements, context.analyzer, context.clock, identity.ownSettings);
+    this.isPooled = isPooled;
+    const identities = isPooled ? context.shared.identities : new OwnIdentities();
+    const { analyzer, clock } = context;
+    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, identities);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
     this.#greeter = new Greeter(identity, intent, context.greetings);
     this.#berths = new Berths(this, context);
-    this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit, context);
+    this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit || isPooled, context);
     this.#split = isSplit ? new Split(this.state, identity.database, intent, context.split) : null;
     this.#seeker = new Seeker(this, this.#berths, this.#split, context);
     this.#settler = new LossSettler(this, this.#seeker, context);
     this.#inspector = new Inspector(this, context);
     this.#listening = new Listening(this, this.#seeker, context);
     this.#idleStandby = this.#split === null ? null : new IdleStandby(this, this.#berths, this.#split, context);
+    this.#pooling = isPooled ? new Pooling(this, this.#berths, context) : null;
     const parts = {
       state: this.state,
       greeter: this.#greeter,
@@ -107,6 +117,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
       boarding: this.#boarding,
       seeker: this.#seeker,
       split: this.#split,
+      pooling: this.#pooling,
       settler: this.#settler,
       inspector: this.#inspector,
       listening: this.#listening,
@@ -114,7 +125,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#conversation = new Conversation(this, parts, context);
     const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
     this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters);
-    this.relay.askAtUnit = isSplit;
+    this.relay.askAtUnit = isSplit || isPooled;
     this.#departure = new Departure(this, this.#berths, context);
   }
 
@@ -171,6 +182,16 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   get isAtBoundary(): boolean {
     return this.relay.isAtBoundary;
+  }
+
+  /** See SeekerOwner. */
+  fits(backend: Backend): boolean {
+    return this.#pooling?.fits(backend) === true;
+  }
+
+  /** See BerthsOwner. */
+  isFreeOf(berth: Berth): boolean {
+    return this.#pooling?.isFreeOf(berth) === true;
   }
 
   /** See BerthsOwner. DISCARD ALL leaves the temporary slots of a replication connection. */
@@ -291,7 +312,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#lastAtMs = this.#context.clock.nowMs();
     this.#context.counters.routed.add(this.intent.route, target, reason);
     this.#split?.admitted(relay.isQuiet);
-    if (this.#split !== null) this.#berths.used();
+    if (this.#split !== null || this.isPooled) this.#berths.used();
     if (this.#split?.explains === true && relay.isQuiet) relay.say(decisionNotice(target, this.node, reason));
   }
 
@@ -299,11 +320,15 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     const isReplaying = this.#boarding.board(berth);
     this.#departure.arrived();
     this.#idleStandby?.arrived(berth);
-    this.relay.askAtUnit = this.#split !== null || isReplaying || this.#ending !== null || !this.#context.gate.isOpen;
-    if (!this.#greeter.isGreeted) this.#greet(berth.backend.parameters);
-    else if (!isReplaying) {
+    this.relay.askAtUnit =
+      this.#split !== null || this.isPooled || isReplaying || this.#ending !== null || !this.#context.gate.isOpen;
+    if (!this.#greeter.isGreeted) {
+      this.#greet(berth.backend.parameters);
+      this.#pooling?.rest();
+    } else if (!isReplaying) {
       this.#boarding.tellParameters();
       this.relay.resume();
+      this.#pooling?.rest();
     } // else nothing of the client may run before the session's state is there
   }
 

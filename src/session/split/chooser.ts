@@ -139,7 +139,9 @@ export class Chooser {
     isRead = false,
   ): UnitChoice {
     const { ahead } = this;
-    const names = ahead.needsAll || ahead.extent === Extent.TooLong ? 'all' : ahead.names;
+    // Behind a Flush a standby is left, if need be, and the primary is not.
+    const isOpen = ahead.extent === Extent.Flushed && target === 'standby' && !ahead.needsAll;
+    const names = isOpen ? ahead.names : ahead.namesAtHand;
     return { target, reason, names, mistake, shows, leaves: false, isRead };
   }
 

@@ -82,6 +82,12 @@ export class UnitAhead {
     this.#bytesMax = bytesMax;
   }
 
+  /** Prepared statements that must be on its backend, as far as can be told before all of it is there. */
+  get namesAtHand(): readonly string[] | 'all' {
+    // What follows a Flush may use any of them, and goes where this goes.
+    return this.needsAll || this.extent !== Extent.Whole ? 'all' : this.names;
+  }
+
   /** Reads the unit whose first message has the body `buffer[start, end)`, and of which what is there follows in `buffer`. */
   read(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): void {
     empty(this.analyses);

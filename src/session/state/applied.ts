@@ -13,8 +13,8 @@ const NONE = 0;
 export class Applied {
   #settings: ReadonlyMap<string, Kept> = noRemains.settings;
   #channels: ReadonlyMap<string, Kept> = noRemains.channels;
-  #madeUp = 0;
-  /** The serial numbers of prepared statements, by name; '' is the unnamed one. */
+  readonly #madeUp = new Set<string>();
+  /** The marks of prepared statements, by name; '' is the unnamed one. */
   readonly #statements = new Map<string, number>();
   #isLost = false;
   /** Something of ours was sent and not answered. */
@@ -40,8 +40,8 @@ export class Applied {
     return this.#channels;
   }
 
-  /** So many of the session's settings with made-up names, the first ones, exist there. */
-  get madeUp(): number {
+  /** Settings with made-up names that exist there, with or without a value. */
+  get madeUp(): ReadonlySet<string> {
     return this.#madeUp;
   }
 
@@ -61,9 +61,9 @@ export class Applied {
   }
 
   /** It has what the session has; at the end of a transaction. */
-  note({ settings, channels }: Remains, madeUp: number): void {
+  note({ settings, channels }: Remains, madeUp: ReadonlySet<string>): void {
     this.#settings = settings;
-    this.#madeUp = madeUp;
+    if (this.#madeUp.size < madeUp.size) for (const name of madeUp) this.#madeUp.add(name);
     if (this.listens) this.#channels = channels;
   }
 
@@ -78,12 +78,12 @@ export class Applied {
   }
 
   /** Of the statement that it has under this name; 0: it has none. */
-  serialOf(name: string): number {
+  markOf(name: string): number {
     return this.#statements.get(name) ?? NONE;
   }
 
-  prepared(name: string, serial: number): void {
-    this.#statements.set(name, serial);
+  prepared(name: string, mark: number): void {
+    this.#statements.set(name, mark);
   }
 
   forgot(name: string): void {

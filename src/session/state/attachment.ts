@@ -2,6 +2,7 @@ import { Frontend, TransactionStatus } from '../../protocol/codes.js';
 import type { TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Applied } from './applied.js';
+import type { Kept } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { hasPin } from './pin.js';
 import type { Pins } from './pin.js';
@@ -21,7 +22,7 @@ export const STALE_MAX = 100;
 export const CLOSES_MAX = 500;
 
 /** What a backend that nobody has used has. */
-const nothingThere: StateThere = { settings: noRemains.settings, channels: noRemains.channels, madeUp: 0 };
+const nothingThere: StateThere = { settings: noRemains.settings, channels: noRemains.channels, madeUp: new Set() };
 
 /** How a backend is to be brought into the session's state. */
 export interface ReplayOptions {
@@ -102,7 +103,7 @@ export class Attachment {
     const applied = this.#applied;
     if (applied === null) return;
     const entry = this.#prepared.get(name);
-    if (entry !== null) applied.prepared(name, entry.serial);
+    if (entry !== null) applied.prepared(name, entry.mark);
     else {
       applied.doubts(name);
       applied.hasUnread = true;
@@ -155,9 +156,9 @@ export class Attachment {
     applied.listens = listens;
     const { forgotten } = this.#prepared;
     const isSame =
-      applied.settings === remains.settings &&
-      (!listens || applied.channels === remains.channels) &&
-      applied.madeUp === madeUp.size;
+      areSame(applied.settings, remains.settings) &&
+      (!listens || areSame(applied.channels, remains.channels)) &&
+      applied.madeUp.size >= madeUp.size;
     const isSwept = forgotten - applied.sweptAt < STALE_MAX;
     if (isSame && isSwept && begin === null && statements === 'on_demand') return null;
     const prepared = statements === 'all' ? [...this.#prepared.kept()].filter((entry) => !hasIt(applied, entry)) : [];
@@ -224,7 +225,7 @@ export class Attachment {
       if (part.kind === ReplayKind.Shown) this.#leftovers.noteName(part.name);
       if (failed.has(at)) {
         if (isIndispensable(part)) applied.fail();
-      } else if (part.serial !== 0) applied.prepared(part.name, part.serial);
+      } else if (part.mark !== 0) applied.prepared(part.name, part.mark);
     }
     if (this.#status === TransactionStatus.Idle) this.#note();
   }
@@ -253,9 +254,9 @@ export class Attachment {
   #isOff(applied: Applied, name: string): boolean {
     if (this.#tried.size > 0 && this.#tried.has(name)) return false;
     const entry = this.#prepared.get(name);
-    const serial = applied.serialOf(name);
-    if (entry === null) return serial !== 0;
-    return serial !== entry.serial && (isKept(entry) || serial !== 0);
+    const mark = applied.markOf(name);
+    if (entry === null) return mark !== 0;
+    return mark !== entry.mark && (isKept(entry) || mark !== 0);
   }
 
   /** Takes what the session has closed elsewhere off the book of the backend; gives its names, which are to be closed there. */
@@ -264,7 +265,7 @@ export class Attachment {
     if (applied.sweptAt === forgotten) return [];
     const closed: string[] = [];
     for (const name of applied.names()) {
-      if (name === '' || this.#prepared.get(name)?.serial === applied.serialOf(name)) continue;
+      if (name === '' || this.#prepared.get(name)?.mark === applied.markOf(name)) continue;
       if (closed.length === CLOSES_MAX) return closed;
       closed.push(name);
       applied.forgot(name);
@@ -285,11 +286,11 @@ export class Attachment {
 
   #expect(applied: Applied, { parts }: SessionReplay): void {
     applied.expects();
-    for (const { name, serial } of parts) if (serial !== 0) applied.doubts(name);
+    for (const { name, mark } of parts) if (mark !== 0) applied.doubts(name);
   }
 
   #note(): void {
-    this.#applied?.note(this.#leftovers.remains, this.#leftovers.madeUp.size);
+    this.#applied?.note(this.#leftovers.remains, this.#leftovers.madeUp);
   }
 
   #notePins(): void {
@@ -302,6 +303,14 @@ export class Attachment {
   }
 }
 
-function hasIt(applied: Applied, { statement, serial }: PreparedEntry): boolean {
-  return applied.serialOf(statement.name) === serial;
+function hasIt(applied: Applied, { statement, mark }: PreparedEntry): boolean {
+  return applied.markOf(statement.name) === mark;
+}
+
+/** What was kept under each name is the same. */
+function areSame(a: ReadonlyMap<string, Kept>, b: ReadonlyMap<string, Kept>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [name, kept] of a) if (b.get(name) !== kept) return false;
+  return true;
 }

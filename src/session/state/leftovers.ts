@@ -1,6 +1,8 @@
 import type { Effect, TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Clock } from '../../util/clock.js';
+import { OwnIdentities } from './identities.js';
+import type { Identities } from './identities.js';
 import { isPlain, isSameReading } from './kept.js';
 import type { Circumstances, Kept } from './kept.js';
 import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, withoutPin, withPin } from './pin.js';
@@ -57,6 +59,7 @@ interface Savepoint {
  */
 export class Leftovers {
   readonly #clock: Clock;
+  readonly #identities: Identities;
   /** As of the last commit. */
   #base: Remains = noRemains;
   #current: Remains = noRemains;
@@ -74,8 +77,9 @@ export class Leftovers {
   /** Something unread has run, and the node has not been asked since what it has left. */
   #isTainted = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, identities: Identities = new OwnIdentities()) {
     this.#clock = clock;
+    this.#identities = identities;
   }
 
   get nowMs(): number {
@@ -193,8 +197,7 @@ export class Leftovers {
         this.noteName(effect.name);
         if (!effect.isLocal) this.#current = withoutSetting(this.#current, effect.name);
         else if (isHeededLocally(effect.name)) {
-          const kept = { sql: `RESET ${effect.name}`, under: this.circumstances(facts), value: null };
-          this.#current = withLocal(this.#current, effect.name, kept);
+          this.#current = withLocal(this.#current, effect.name, this.#kept(`RESET ${effect.name}`, facts, null));
         }
         return;
       case 'reset_all':
@@ -203,8 +206,7 @@ export class Leftovers {
       case 'listen': {
         this.#noteChannel(effect.channel, facts);
         const sql = `LISTEN "${effect.channel.replaceAll('"', '""')}"`;
-        const kept = { sql, under: this.circumstances(facts), value: null };
-        this.#current = withChannel(this.#current, effect.channel, kept);
+        this.#current = withChannel(this.#current, effect.channel, this.#kept(sql, facts, null));
         return;
       }
       case 'unlisten':
@@ -284,10 +286,9 @@ export class Leftovers {
 
   #applySet({ name, sql, isLocal, value }: Effect & { readonly kind: 'set' }, facts: TextFacts): void {
     this.noteName(name);
-    const under = this.circumstances(facts);
     if (isLocal) {
       if (isHeededLocally(name)) {
-        this.#current = withLocal(this.#current, name, { sql: forSession(sql), under, value });
+        this.#current = withLocal(this.#current, name, this.#kept(forSession(sql), facts, value));
       }
       return;
     }
@@ -299,13 +300,17 @@ export class Leftovers {
     }
     const before = name === DATESTYLE && !sql.includes(',') ? settings.get(name) : undefined;
     if (before === undefined) {
-      this.#current = withSetting(this.#current, name, { sql, under, value });
+      this.#current = withSetting(this.#current, name, this.#kept(sql, facts, value));
       return;
     }
     // The whole string is run as one: its last statement decides, but each says only half.
     const both = `${before.sql}; ${sql}`;
     if (both.split(';').length > DATESTYLES_MAX) this.pin(PinReason.Setting, name);
-    this.#current = withSetting(this.#current, name, { sql: both, under, value });
+    this.#current = withSetting(this.#current, name, this.#kept(both, facts, value));
+  }
+
+  #kept(sql: string, facts: TextFacts, value: string | null): Kept {
+    return this.#identities.kept({ sql, under: this.circumstances(facts), value });
   }
 
   /** Names that were written in different encodings are not told apart by their bytes: the node must be asked what they are. */

@@ -74,23 +74,23 @@ export class PlanWriter {
   }
 
   /** `isReplaced`: the backend may have another one of that name. */
-  addStatement({ statement, under, serial }: PreparedEntry, isReplaced: boolean): void {
+  addStatement({ statement, under, mark }: PreparedEntry, isReplaced: boolean): void {
     const { name, frame, sql } = statement;
     this.#enter(under);
     if (!isPlainStatement(statement)) this.#readAs(under.reading);
-    if (frame !== null) this.addParse(name, frame, serial, isReplaced);
+    if (frame !== null) this.addParse(name, frame, mark, isReplaced);
     else if (sql !== null) {
       if (isReplaced) this.#addClose(name);
-      this.query(ReplayKind.Prepare, name, sql, serial);
+      this.query(ReplayKind.Prepare, name, sql, mark);
     }
   }
 
   /** With a Sync of its own, so that one that fails does not take the others with it. */
-  addParse(name: string, frame: Buffer, serial: number, isReplaced: boolean): void {
+  addParse(name: string, frame: Buffer, mark: number, isReplaced: boolean): void {
     if (isReplaced) this.#addClose(name);
     this.#bytes.push(frame, serialize.sync());
     this.#types.push(Frontend.Parse, Frontend.Sync);
-    this.#parts.push({ kind: ReplayKind.Parse, name, serial });
+    this.#parts.push({ kind: ReplayKind.Parse, name, mark });
   }
 
   /** Leaves the backend as it is to be. */
@@ -103,11 +103,11 @@ export class PlanWriter {
 
   /** Takes away what quiet messages have left. */
   tidyUp(): void {
-    if (this.#hasRun) this.#push(tidyUpMessages(), { kind: ReplayKind.Close, name: '', serial: 0 });
+    if (this.#hasRun) this.#push(tidyUpMessages(), { kind: ReplayKind.Close, name: '', mark: 0 });
   }
 
-  query(kind: ReplayKind, name: string, sql: string, serial = 0): void {
-    const part = { kind, name, serial };
+  query(kind: ReplayKind, name: string, sql: string, mark = 0): void {
+    const part = { kind, name, mark };
     if (this.#isQuiet) {
       this.#hasRun = true;
       this.#push(statementMessages(sql), part);

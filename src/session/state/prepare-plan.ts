@@ -32,9 +32,9 @@ export interface PrepareMatter {
 export function planPrepare({ entries, standing, reading, status }: PrepareMatter): SessionReplay | null {
   const plan = new PlanWriter({ standing, reading }, true);
   if (status === TransactionStatus.Failed) {
-    for (const { statement, serial } of entries) {
+    for (const { statement, mark } of entries) {
       const { name, frame, analysis } = statement;
-      if (frame !== null && endsTransaction(analysis)) plan.addParse(name, frame, serial, true);
+      if (frame !== null && endsTransaction(analysis)) plan.addParse(name, frame, mark, true);
       else plan.addParse(name, emptyParse(name, parametersOf(statement)), UNSURE, true);
     }
     return plan.replay();

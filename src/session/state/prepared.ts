@@ -1,6 +1,8 @@
 import type { Analysis } from '../../sql/analysis.js';
 import { unreadFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
+import { OwnIdentities } from './identities.js';
+import type { Identities } from './identities.js';
 import { isPlain } from './kept.js';
 import type { Circumstances } from './kept.js';
 import { pinned } from './reading.js';
@@ -27,8 +29,10 @@ export interface PreparedEntry {
   readonly statement: PreparedStatement;
   /** Those of its Parse or PREPARE. */
   readonly under: Circumstances;
-  /** Never that of another one in this session; 0 for what stands in for a statement that is not known. */
+  /** Grows with each one that the session makes; 0 for what stands in for a statement that is not known. */
   readonly serial: number;
+  /** By what backends note that they have it (see Identities); 0 as above. */
+  readonly mark: number;
 }
 
 /** Nobody will write these again. */
@@ -49,6 +53,7 @@ const harmless = entryOf({ statements: [{ ...unreadFacts, effects: [] }], templa
  */
 export class PreparedStatements {
   readonly #countMax: number;
+  readonly #identities: Identities;
   readonly #named = new Map<string, PreparedEntry>();
   #unnamed: PreparedEntry | null = null;
   /** What the unit under way has changed: each name with what was there before, oldest first. */
@@ -63,8 +68,9 @@ export class PreparedStatements {
   #serial = 0;
   #forgotten = 0;
 
-  constructor(countMax: number) {
+  constructor(countMax: number, identities: Identities = new OwnIdentities()) {
     this.#countMax = countMax;
+    this.#identities = identities;
   }
 
   /** A statement cannot be prepared again: too many, or too large. */
@@ -242,7 +248,7 @@ export class PreparedStatements {
 
   #entry(statement: PreparedStatement, under: Circumstances): PreparedEntry {
     this.#serial += 1;
-    return { statement, under, serial: this.#serial };
+    return { statement, under, serial: this.#serial, mark: this.#identities.mark(statement, under) };
   }
 
   #note(name: string): void {
@@ -268,7 +274,7 @@ export class PreparedStatements {
 
 /** Stands for a statement of which no more is known than what running it does. */
 export function entryOf(analysis: Analysis): PreparedEntry {
-  return { statement: { name: '', frame: null, sql: null, analysis }, under: nowhere, serial: 0 };
+  return { statement: { name: '', frame: null, sql: null, analysis }, under: nowhere, serial: 0, mark: 0 };
 }
 
 /** It can be prepared again. */

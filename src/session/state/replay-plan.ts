@@ -32,7 +32,7 @@ export interface ReplayPart {
   /** Of the setting, statement or channel; one character for each byte. */
   readonly name: string;
   /** Of the statement that is prepared (see PreparedEntry); 0 for everything else. */
-  readonly serial: number;
+  readonly mark: number;
 }
 
 const INDISPENSABLE: ReadonlySet<ReplayKind> = new Set([
@@ -74,8 +74,8 @@ export function settingReplay(name: string, value: string): SessionReplay {
     bytes: Buffer.concat([...set.bytes, ...tidyUp.bytes]),
     types: [...set.types, ...tidyUp.types],
     parts: [
-      { kind: ReplayKind.Shown, name, serial: 0 },
-      { kind: ReplayKind.Close, name: '', serial: 0 },
+      { kind: ReplayKind.Shown, name, mark: 0 },
+      { kind: ReplayKind.Close, name: '', mark: 0 },
     ],
   };
 }
@@ -85,5 +85,5 @@ export function failureReplay(): SessionReplay {
   const { bytes, types } = statementMessages(
     'SELECT 1/0 /* switchyard: fails on purpose, in place of a setting that means nothing */',
   );
-  return { bytes: Buffer.concat(bytes), types, parts: [{ kind: ReplayKind.Failure, name: '', serial: 0 }] };
+  return { bytes: Buffer.concat(bytes), types, parts: [{ kind: ReplayKind.Failure, name: '', mark: 0 }] };
 }

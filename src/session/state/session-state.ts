@@ -10,6 +10,8 @@ import type { Applied } from './applied.js';
 import { Attachment } from './attachment.js';
 import type { ReplayOptions } from './attachment.js';
 import { Leftovers } from './leftovers.js';
+import { OwnIdentities } from './identities.js';
+import type { Identities } from './identities.js';
 import { hasPin, holdsReads } from './pin.js';
 import type { Pin } from './pin.js';
 import { OwnValues } from './own-values.js';
@@ -41,10 +43,19 @@ export class SessionState {
   readonly #answered: AnsweredSide;
   readonly #own: OwnValues;
 
-  /** `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. */
-  constructor(preparedMax: number, analyzer: SqlAnalyzer, clock: Clock, ownSettings = nothing) {
-    this.prepared = new PreparedStatements(preparedMax);
-    this.#leftovers = new Leftovers(clock);
+  /**
+   * `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. `identities`: where
+   * the session shares its backends, those of all that do.
+   */
+  constructor(
+    preparedMax: number,
+    analyzer: SqlAnalyzer,
+    clock: Clock,
+    ownSettings = nothing,
+    identities: Identities = new OwnIdentities(),
+  ) {
+    this.prepared = new PreparedStatements(preparedMax, identities);
+    this.#leftovers = new Leftovers(clock, identities);
     this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
     this.#attachment = new Attachment(this.#leftovers, this.prepared);
     this.#answered = new AnsweredSide(this.#sent, this.prepared, this.#leftovers, this.#attachment);
@@ -83,6 +94,11 @@ export class SessionState {
       !hasPin(lasting, PinReason.ForeignSession) &&
       !hasPin(remains.pins, PinReason.Setting)
     );
+  }
+
+  /** Settings with made-up names that it has mentioned. */
+  get madeUp(): ReadonlySet<string> {
+    return this.#leftovers.madeUp;
   }
 
   /** All of its prepared statements can be had on another backend, also if a unit makes so many more with so many bytes. */

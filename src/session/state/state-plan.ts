@@ -30,8 +30,8 @@ const DATESTYLE = 'datestyle';
 export interface StateThere {
   readonly settings: ReadonlyMap<string, Kept>;
   readonly channels: ReadonlyMap<string, Kept>;
-  /** So many of the made-up names, the first ones, exist. */
-  readonly madeUp: number;
+  /** Those of the made-up names that exist. */
+  readonly madeUp: ReadonlySet<string>;
 }
 
 /** Everything that is to be replayed. */
@@ -63,11 +63,7 @@ export function planReplay(matter: ReplayMatter): SessionReplay | null {
   for (const [name, kept] of settings) {
     if (isMissing(name, kept) && !LATE.has(name)) plan.add(ReplayKind.Setting, name, kept);
   }
-  let number = 0;
-  for (const name of madeUp) {
-    number += 1;
-    if (number > there.madeUp && !settings.has(name)) plan.addTrace(name);
-  }
+  for (const name of madeUp) if (!there.madeUp.has(name) && !settings.has(name)) plan.addTrace(name);
   let unnamed: PreparedEntry | null = null;
   for (const entry of prepared) {
     if (entry.statement.name === '') unnamed = entry;
@@ -80,7 +76,7 @@ export function planReplay(matter: ReplayMatter): SessionReplay | null {
   plan.finish(standingOf((name) => settings.get(name)));
   if (begin !== null) plan.query(ReplayKind.Begin, '', begin);
   // A simple Query would destroy it.
-  if (unnamed?.statement.frame) plan.addParse('', unnamed.statement.frame, unnamed.serial, false);
+  if (unnamed?.statement.frame) plan.addParse('', unnamed.statement.frame, unnamed.mark, false);
   return plan.replay();
 }
 
@@ -90,18 +86,18 @@ export function planCloses(names: readonly string[]): SessionReplay | null {
   return {
     bytes: Buffer.concat([...names.map(closeMessage), serialize.sync()]),
     types: [...names.map(() => Frontend.Close), Frontend.Sync],
-    parts: [{ kind: ReplayKind.Close, name: '', serial: 0 }],
+    parts: [{ kind: ReplayKind.Close, name: '', mark: 0 }],
   };
 }
 
 /** Plans how a statement is prepared once more where it is prepared already; null when it was not kept. */
-export function planAgain({ statement, serial }: PreparedEntry): SessionReplay | null {
+export function planAgain({ statement, mark }: PreparedEntry): SessionReplay | null {
   const { name, frame, sql } = statement;
   if (frame !== null) {
     return {
       bytes: Buffer.concat([closeMessage(name), frame, serialize.sync()]),
       types: [Frontend.Close, Frontend.Parse, Frontend.Sync],
-      parts: [{ kind: ReplayKind.Parse, name, serial }],
+      parts: [{ kind: ReplayKind.Parse, name, mark }],
     };
   }
   if (sql === null) return null;
@@ -110,8 +106,8 @@ export function planAgain({ statement, serial }: PreparedEntry): SessionReplay |
     bytes: Buffer.concat([queryMessage(deallocate), queryMessage(Buffer.from(sql, 'latin1'))]),
     types: [Frontend.Query, Frontend.Query],
     parts: [
-      { kind: ReplayKind.Close, name, serial: 0 },
-      { kind: ReplayKind.Prepare, name, serial },
+      { kind: ReplayKind.Close, name, mark: 0 },
+      { kind: ReplayKind.Prepare, name, mark },
     ],
   };
 }

@@ -38,7 +38,7 @@ export function takeOver(
   if (inspection.hasAdvisoryLock)
     lasting = withPin(lasting, PinReason.AdvisoryLock, null, since(PinReason.AdvisoryLock));
   const names = new Set(inspection.prepared.map(({ name }) => name));
-  const has = (entry: PreparedEntry): boolean => applied?.serialOf(entry.statement.name) === entry.serial;
+  const has = (entry: PreparedEntry): boolean => applied?.markOf(entry.statement.name) === entry.mark;
   const unknown = new Set(prepared.reconcile(names, applied === null ? null : has));
   if (applied !== null) {
     // What the session has closed while it was elsewhere is nothing new.

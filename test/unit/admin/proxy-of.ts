@@ -137,7 +137,7 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
           route: listener.route,
           host: listener.address.host,
           port: listener.address.port,
-          intent: { ...intentOf(listener, config.routing), ...wishes.intents?.[listener.name] },
+          intent: { ...intentOf(listener, config.routing, config.pool), ...wishes.intents?.[listener.name] },
         }),
       ),
   };

@@ -35,6 +35,7 @@ const INTENT = {
   prefer: 'any',
   tags: new Map(),
   consistency: 'session',
+  poolMode: 'session',
   zone: null,
   slowStartMs: 0,
   stickiness: 'session',

@@ -7,6 +7,7 @@ import type { ErrorFields } from '../../../src/protocol/error-fields.js';
 import { Berths } from '../../../src/session/berths.js';
 import type { Berth, Target } from '../../../src/session/berths.js';
 import type { SessionContext, SessionIntent } from '../../../src/session/context.js';
+import { SharedBackends } from '../../../src/session/pooled/shared-backends.js';
 import { SessionRegistry } from '../../../src/session/registry.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import type { FakeWire } from '../../support/fake-wire.js';
@@ -40,6 +41,7 @@ export class BerthsBench {
       registry,
       counters,
       logger: silentLogger,
+      shared: new SharedBackends(),
       pool: {
         release: (backend: Backend, reason: string, isCleanable = true) => {
           released.push({ backend, reason, isCleanable });
@@ -59,6 +61,8 @@ export class BerthsBench {
         get isCleanable() {
           return isCleanable();
         },
+        isPooled: false,
+        isFreeOf: () => false,
         onLeft: (berth) => void this.left.push(berth),
         onParkedLost: (berth, farewell) => void this.parkedLost.push({ berth, farewell }),
       },

@@ -31,7 +31,7 @@ const identity: SessionIdentity = {
   protocol: 196_608,
   cancelKey: { processId: 1, key: Buffer.alloc(4) },
 };
-const intent: SessionIntent = { ...routeIntentOf(), route: 'split', consistency: 'session' };
+const intent: SessionIntent = { ...routeIntentOf(), route: 'split', consistency: 'session', poolMode: 'session' };
 
 let bench: BerthsBench;
 let talk: Talk;

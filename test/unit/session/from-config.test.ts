@@ -7,8 +7,8 @@ const SPLIT = MINIMAL.replace('route: primary }', 'route: split }');
 
 test('a listener that does not say has the consistency of all', () => {
   const intents = (text: string) => {
-    const { listeners, routing } = parse(text).config;
-    return listeners.map((listener) => intentOf(listener, routing).consistency);
+    const { listeners, routing, pool } = parse(text).config;
+    return listeners.map((listener) => intentOf(listener, routing, pool).consistency);
   };
   assert.deepEqual(intents(SPLIT), ['session']);
   assert.deepEqual(intents(`${SPLIT}routing: { consistency: database }\n`), ['database']);
@@ -22,7 +22,7 @@ test('sessions are given what the configuration says of routing', () => {
   );
   const [listener] = config.listeners;
   assert.ok(listener !== undefined);
-  assert.deepEqual(intentOf(listener, config.routing), {
+  assert.deepEqual(intentOf(listener, config.routing, config.pool), {
     route: 'split',
     fallback: 'primary',
     prefer: 'any',
@@ -31,10 +31,11 @@ test('sessions are given what the configuration says of routing', () => {
     zone: 'east',
     slowStartMs: 3000,
     stickiness: 'none',
+    poolMode: 'session',
   });
   for (const route of ['primary', 'standby'] as const) {
     assert.equal(
-      intentOf({ ...listener, route }, config.routing).stickiness,
+      intentOf({ ...listener, route }, config.routing, config.pool).stickiness,
       'session',
       `${route}: it lives where it is`,
     );

@@ -27,7 +27,13 @@ beforeEach(() => {
 });
 
 function navigatorOf(over: Partial<SessionIntent> = {}): Navigator {
-  const intent: SessionIntent = { ...routeIntentOf(), route: 'split', consistency: 'session', ...over };
+  const intent: SessionIntent = {
+    ...routeIntentOf(),
+    route: 'split',
+    consistency: 'session',
+    poolMode: 'session',
+    ...over,
+  };
   const context = {
     registry: new SessionRegistry(() => {}),
     clock: new FakeClock(),

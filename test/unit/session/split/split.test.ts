@@ -22,7 +22,7 @@ import { catalog } from './chooser-bench.js';
 import { FakeFreshness } from './fake-freshness.js';
 import { analyze } from './unit-reader.js';
 
-const intent: SessionIntent = { ...routeIntentOf(), route: 'split', consistency: 'session' };
+const intent: SessionIntent = { ...routeIntentOf(), route: 'split', consistency: 'session', poolMode: 'session' };
 
 /** What a session knows of where its units may go; the test is its client and its nodes. */
 class Bench {

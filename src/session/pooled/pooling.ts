@@ -1,0 +1,66 @@
+import type { Backend } from '../../backend/backend.js';
+import type { Relay } from '../../relay/relay.js';
+import type { TextFacts } from '../../sql/analysis.js';
+import type { Berth, Berths } from '../berths.js';
+import type { SessionContext, SessionIntent } from '../context.js';
+import type { UnitChoice } from '../split/chooser.js';
+import type { SessionState } from '../state/session-state.js';
+import { PooledChooser } from './pooled-chooser.js';
+
+/** What pooling needs of its session. */
+export interface PoolingOwner {
+  readonly intent: SessionIntent;
+  readonly state: SessionState;
+  readonly relay: Relay;
+  /** Asks the node what the session has there, where that may free it. */
+  inspectHere(): void;
+}
+
+/** Gives the backends of a session back as soon as nothing of it is there that cannot be brought elsewhere. */
+export class Pooling {
+  readonly #owner: PoolingOwner;
+  readonly #berths: Berths;
+  readonly #context: SessionContext;
+  readonly #chooser: PooledChooser | null;
+
+  constructor(owner: PoolingOwner, berths: Berths, context: SessionContext) {
+    const { route } = owner.intent;
+    this.#owner = owner;
+    this.#berths = berths;
+    this.#context = context;
+    this.#chooser = route === 'split' ? null : new PooledChooser(owner.state, route, () => context.limits.replayBytes);
+  }
+
+  /** For a session that goes one way only; see PooledChooser. */
+  choose(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): UnitChoice | null {
+    return this.#chooser?.choose(type, buffer, start, end, facts) ?? null;
+  }
+
+  /** A name that somebody has made up exists on its backend for good: a session that has never mentioned it must not meet it. */
+  fits(backend: Backend): boolean {
+    const names = this.#context.shared.appliedOf(backend).madeUp;
+    if (names.size === 0) return true;
+    const { madeUp } = this.#owner.state;
+    for (const name of names) if (!madeUp.has(name)) return false;
+    return true;
+  }
+
+  /** See BerthsOwner. */
+  isFreeOf({ applied, backend }: Berth): boolean {
+    const { state } = this.#owner;
+    if (!applied.isKnown || !backend.isAtBoundary) return false;
+    if (applied.listens && state.isListening) return false;
+    return state.pinReason === null || (state.pinnedTo !== null && state.pinnedTo !== applied);
+  }
+
+  /** Nothing is owed to the client, and nothing of it waits. */
+  rest(): void {
+    const { relay } = this.#owner;
+    if (!relay.isAtBoundary || relay.isWaiting) return;
+    const { parked, attached } = this.#berths;
+    if (parked !== null && this.isFreeOf(parked)) this.#berths.giveBack(parked, 'unit_end');
+    if (attached === null) return;
+    if (this.isFreeOf(attached)) this.#berths.giveBack(attached, 'unit_end');
+    else this.#owner.inspectHere();
+  }
+}
