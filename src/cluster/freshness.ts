@@ -13,6 +13,8 @@ export interface Freshness {
   fence(): number;
   /** Number of the newest tick that a standby is caught up to for sure; null: not known of any. */
   caughtUpTick(node: NodeName): number | null;
+  /** The same object as long as the node has not been started again, as far as is known; null: not known. */
+  lifeOf(node: NodeName): object | null;
   /** What a standby has replayed for sure, to be compared with a position that went through `recordEnd`; null: not known. */
   replayed(node: NodeName): Lsn | null;
   /** The position that a standby must have replayed to have a fence behind it; null: its sample has not been taken yet. */
@@ -49,6 +51,10 @@ export class ClusterFreshness implements Freshness {
 
   caughtUpTick(node: NodeName): number | null {
     return this.#isSampleOfNow(node) ? this.#store.caughtUpTick(node) : null;
+  }
+
+  lifeOf(node: NodeName): object | null {
+    return this.#isSampleOfNow(node) ? this.#store.identityOf(node) : null;
   }
 
   replayed(node: NodeName): Lsn | null {

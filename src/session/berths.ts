@@ -108,6 +108,13 @@ export class Berths {
     this.#context.registry.workEnds(this.#attached.backend.identity.node);
   }
 
+  /** The backend that was expected is here, and is not wanted any more. `isFit`: another session of its kind can have it. */
+  unwanted(backend: Backend, isFit: boolean): void {
+    this.expect(null);
+    if (this.#owner.isPooled && isFit) this.#context.pool.putBack(backend);
+    else this.#context.pool.release(backend, 'not_wanted', isFit);
+  }
+
   /** Takes the attached backend off the relay, at a boundary, and keeps it. The parked one, if there is any, is given back. */
   park(): void {
     const berth = this.#attached;

@@ -23,6 +23,9 @@ import type { Split } from './split/split.js';
 import type { SessionState } from './state/session-state.js';
 import { Wait } from './wait.js';
 
+/** Stands in the place of an error: what follows it is left out up to the Sync, which is answered. */
+const parseComplete = Buffer.from([0x31, 0, 0, 0, 4]);
+
 /** That a session is to end, and what its client hears then. */
 export interface Ending {
   readonly reason: CloseReason;
@@ -96,6 +99,10 @@ export class Conversation implements RelayOwner {
     const glance = () => this.#state.peek(type, buffer, start, end, this.#facts);
     const { split, pooling } = this.#parts;
     if (split === null && pooling === null) return this.#parts.seeker.admit(glance);
+    if (pooling?.hasPrepared(type, buffer, start, end, this.#facts) === true) {
+      this.#parts.seeker.later(() => this.#owner.relay.rejectUnit(parseComplete));
+      return Admission.Wait;
+    }
     const { target, isInTransaction } = this.#owner;
     const choice =
       split !== null

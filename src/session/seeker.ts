@@ -284,8 +284,7 @@ export class Seeker {
     // The world may have moved while the backend was made, and another session may have left what cannot be taken away.
     const isFit = !this.#owner.isPooled || this.#owner.fits(backend);
     if (!isFit || !this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
-      this.#context.pool.release(backend, 'not_wanted', isFit);
-      this.#berths.expect(null);
+      this.#berths.unwanted(backend, isFit);
       this.#owner.onRetry();
       return;
     }

@@ -95,7 +95,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
     this.isPooled = isPooled;
-    const identities = isPooled ? context.shared.identities : new OwnIdentities();
+    const identities = isPooled ? context.shared.identitiesOf(identity.user, identity.database) : new OwnIdentities();
     const { analyzer, clock } = context;
     this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, identities);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
@@ -276,7 +276,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#conversation.onSettled();
   }
 
-  onLeft({ target }: Berth): void {
+  onLeft({ target, applied }: Berth): void {
+    if (this.isPooled) this.state.leave(applied);
     if (target === 'standby') this.#split?.standbyLeft();
   }
 

@@ -15,8 +15,6 @@ class Reader {
   readonly fence: SessionFence;
   /** How many records it has written or seen, of those that there are. */
   seen = 0;
-  /** The standby whose backend it keeps. */
-  at: NodeName | null = null;
 
   constructor(freshness: FakeFreshness, shared: DatabaseFences) {
     this.fence = new SessionFence(freshness, 'app', shared, () => this.mode);
@@ -56,17 +54,10 @@ class World {
 
   readStandby(reader: Reader, name: NodeName): void {
     if (!reader.fence.isCaughtUp(name)) return;
-    if (reader.at !== name) this.leave(reader);
-    reader.at = name;
     const shown = this.replayed.get(name) ?? 0;
     if (reader.mode !== 'eventual') assert.ok(shown >= reader.seen, 'it has gone back in time');
     reader.seen = Math.max(reader.seen, shown);
     reader.fence.sawStandby(name);
-  }
-
-  leave(reader: Reader): void {
-    if (reader.at !== null) reader.fence.leftStandby();
-    reader.at = null;
   }
 
   send(): void {
@@ -94,7 +85,7 @@ class World {
   restart(name: NodeName, lost: number): void {
     this.replayed.set(name, Math.max(0, (this.replayed.get(name) ?? 0) - lost));
     this.freshness.caughtUp.delete(name);
-    for (const reader of this.readers) if (reader.at === name) this.leave(reader);
+    this.freshness.lives.set(name, {});
   }
 
   check(): void {
@@ -119,7 +110,6 @@ const ops = fc.oneof(
     arbitrary: fc.record({ op: fc.constantFrom('write' as const, 'readPrimary' as const), reader: readers }),
   },
   { weight: 6, arbitrary: fc.record({ op: fc.constant('readStandby' as const), reader: readers, name: names }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('leave' as const), reader: readers }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('others' as const) }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constantFrom('send' as const, 'take' as const) }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('replay' as const), name: names, records: fc.nat(4) }) },
@@ -134,7 +124,6 @@ function run(world: World, op: Op): void {
   switch (op.op) {
     case 'write':
     case 'readPrimary':
-    case 'leave':
       return world[op.op](world.reader(op.reader));
     case 'readStandby':
       return world.readStandby(world.reader(op.reader), op.name);

@@ -1,4 +1,6 @@
 import type { Backend } from '../../backend/backend.js';
+import { Frontend } from '../../protocol/codes.js';
+import { NOT_READ } from '../../protocol/frame-scanner.js';
 import type { Relay } from '../../relay/relay.js';
 import type { TextFacts } from '../../sql/analysis.js';
 import type { Berth, Berths } from '../berths.js';
@@ -6,6 +8,8 @@ import type { SessionContext, SessionIntent } from '../context.js';
 import type { UnitChoice } from '../split/chooser.js';
 import type { SessionState } from '../state/session-state.js';
 import { PooledChooser } from './pooled-chooser.js';
+
+const HEADER_BYTES = 5;
 
 /** What pooling needs of its session. */
 export interface PoolingOwner {
@@ -34,6 +38,16 @@ export class Pooling {
   /** For a session that goes one way only; see PooledChooser. */
   choose(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): UnitChoice | null {
     return this.#chooser?.choose(type, buffer, start, end, facts) ?? null;
+  }
+
+  /**
+   * Answers a unit that is nothing but the Parse of what others have prepared: no backend is needed for it, and none may be free as long as
+   * the client waits for its answer. The body is as for RelayOwner.onUnitStart. False: a node must be asked.
+   */
+  hasPrepared(type: number, buffer: Buffer, start: number, end: number, facts: () => TextFacts): boolean {
+    if (type !== Frontend.Parse || this.#berths.attached !== null || end === NOT_READ) return false;
+    const isAlone = buffer.length >= end + HEADER_BYTES && buffer[end] === Frontend.Sync;
+    return isAlone && this.#owner.state.prepareUnheard(buffer, start, end, facts);
   }
 
   /** A name that somebody has made up exists on its backend for good: a session that has never mentioned it must not meet it. */

@@ -34,8 +34,10 @@ export class SessionFence {
   #fence = 0;
   /** Every standby but `#home` must have caught up to this one. */
   #readFence = 0;
-  /** Where the session has read last, as long as it keeps that backend. */
+  /** Where the session has read last. */
   #home: NodeName | null = null;
+  /** Which life of that node it was: once it was started again, it may show less than before. */
+  #homeLife: object | null = null;
   /** What another process has handed over: a position that must have been replayed. */
   token: Lsn | null = null;
 
@@ -58,12 +60,8 @@ export class SessionFence {
   sawStandby(node: NodeName): void {
     // One that was read from whatever it has may have less than the last.
     this.#home = this.#mode() === 'eventual' && node !== this.#home ? null : node;
+    this.#homeLife = this.#freshness.lifeOf(node);
     this.#readFence = this.#freshness.fence();
-  }
-
-  /** The backend on the standby is gone: a node that was started again may show less than before. */
-  leftStandby(): void {
-    this.#home = null;
   }
 
   /** The standby has everything that the session has seen, and may see no less. */
@@ -73,10 +71,14 @@ export class SessionFence {
     if (mode === 'eventual') return true;
     let tick = this.#fence;
     if (mode === 'database') tick = Math.max(tick, this.#shared.of(this.#database));
-    if (node !== this.#home) tick = Math.max(tick, this.#readFence);
+    if (!this.#isHome(node)) tick = Math.max(tick, this.#readFence);
     if (tick === 0) return true;
     const caughtUp = this.#freshness.caughtUpTick(node);
     return caughtUp !== null && caughtUp >= tick;
+  }
+
+  #isHome(node: NodeName): boolean {
+    return node === this.#home && this.#homeLife !== null && this.#homeLife === this.#freshness.lifeOf(node);
   }
 
   #hasReplayed(node: NodeName, position: Lsn): boolean {

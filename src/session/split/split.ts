@@ -207,7 +207,6 @@ export class Split {
 
   /** The backend on the standby is gone, or was given back. */
   standbyLeft(): void {
-    this.fence.leftStandby();
     this.#begun = null;
   }
 

@@ -1,7 +1,7 @@
 import { Frontend, TransactionStatus } from '../../protocol/codes.js';
 import type { TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
-import type { Applied } from './applied.js';
+import { Applied } from './applied.js';
 import type { Kept } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { hasPin } from './pin.js';
@@ -78,6 +78,12 @@ export class Attachment {
     this.#applied = applied;
     this.#begin();
     if (applied.size === 0) applied.sweptAt = this.#prepared.forgotten;
+  }
+
+  /** That backend is given to another session: whatever is noted from now on is not about it. */
+  leave(applied: Applied): void {
+    if (this.#applied === applied) this.#applied = new Applied();
+    this.#begin();
   }
 
   /** The attached backend is lost. */

@@ -6,6 +6,7 @@ import type { PreparedStatement } from './prepared.js';
 const SHARED_MAX = 10_000;
 /** Most characters of the statements among them. */
 const SHARED_CHARS_MAX = 16 * 1024 * 1024;
+const HEADER_BYTES = 5;
 
 /**
  * By what backends note what they have of a session's state: what is the same is told by identity alone. Sessions that share backends share
@@ -16,6 +17,8 @@ export interface Identities {
   kept(kept: Kept): Kept;
   /** A number, above 0, for a statement that was prepared under these circumstances. */
   mark(statement: PreparedStatement, under: Circumstances): number;
+  /** Another session has prepared the same, under the same circumstances, without an error. */
+  isKnown(statement: PreparedStatement, under: Circumstances): boolean;
 }
 
 /** For a session whose backends are its own: no two things are the same. */
@@ -29,6 +32,10 @@ export class OwnIdentities implements Identities {
   mark(): number {
     this.#last += 1;
     return this.#last;
+  }
+
+  isKnown(): boolean {
+    return false;
   }
 }
 
@@ -52,15 +59,24 @@ export class SharedIdentities implements Identities {
   }
 
   mark(statement: PreparedStatement, under: Circumstances): number {
-    const text = statement.frame?.toString('latin1') ?? statement.sql;
     // The unnamed one is gone too soon for anybody else to find it.
-    if (statement.name === '' || text === null) return this.#next();
-    const key = `${text}\0${this.#circumstances(under)}`;
+    if (statement.name === '') return this.#next();
+    const key = this.#keyOf(statement, under);
     const known = this.#marks.get(key);
     if (known !== undefined) return known;
     const mark = this.#next();
     this.#marks.set(key, mark);
     return mark;
+  }
+
+  isKnown(statement: PreparedStatement, under: Circumstances): boolean {
+    return this.#marks.has(this.#keyOf(statement, under));
+  }
+
+  /** The name is no part of it. */
+  #keyOf({ name, frame, sql }: PreparedStatement, under: Circumstances): string {
+    const text = frame === null ? `\0${sql ?? ''}` : frame.toString('latin1', HEADER_BYTES + name.length + 1);
+    return `${text}\0${this.#circumstances(under)}`;
   }
 
   #next(): number {

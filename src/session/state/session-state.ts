@@ -1,4 +1,4 @@
-import type { TransactionStatus } from '../../protocol/codes.js';
+import { BackendType, Frontend, TransactionStatus } from '../../protocol/codes.js';
 import type { TransactionEnd } from '../../relay/relay.js';
 import type { Analysis, SqlAnalyzer, TextFacts } from '../../sql/analysis.js';
 import { readHint } from '../../sql/hint.js';
@@ -15,7 +15,7 @@ import type { Identities } from './identities.js';
 import { hasPin, holdsReads } from './pin.js';
 import type { Pin } from './pin.js';
 import { OwnValues } from './own-values.js';
-import { PreparedStatements } from './prepared.js';
+import { copyFrame, PreparedStatements, readParse } from './prepared.js';
 import type { SessionReplay } from './replay-plan.js';
 import { INSPECTED } from './session-inspection.js';
 import type { InspectedStatement, Inspection, InspectionQuestion } from './session-inspection.js';
@@ -26,6 +26,8 @@ import { areAscii, questionOf, takeOver } from './take-over.js';
 import type { UnitFacts } from './unit-facts.js';
 
 const nothing: ReadonlyMap<string, string> = new Map();
+/** Of a statement that is only looked for. */
+const unheard: Analysis = { statements: [], template: null };
 
 /**
  * What a session has left behind on its backend: what can be replayed elsewhere, and what cannot (the pins). Mirrors what the node does,
@@ -42,6 +44,7 @@ export class SessionState {
   readonly #attachment: Attachment;
   readonly #answered: AnsweredSide;
   readonly #own: OwnValues;
+  readonly #identities: Identities;
 
   /**
    * `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. `identities`: where
@@ -54,6 +57,7 @@ export class SessionState {
     ownSettings = nothing,
     identities: Identities = new OwnIdentities(),
   ) {
+    this.#identities = identities;
     this.prepared = new PreparedStatements(preparedMax, identities);
     this.#leftovers = new Leftovers(clock, identities);
     this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
@@ -195,6 +199,28 @@ export class SessionState {
   /** A backend is attached, outside of any transaction: one that the session has used before, or a new one with a new Applied. */
   use(applied: Applied): void {
     this.#attachment.use(applied);
+  }
+
+  /** The session has that backend no more. */
+  leave(applied: Applied): void {
+    this.#attachment.leave(applied);
+  }
+
+  /**
+   * Takes a Parse for answered, nothing being attached or under way, because another session has prepared the same: it will be prepared
+   * where it is needed. False: it must be asked of a node. The body is borrowed.
+   */
+  prepareUnheard(buffer: Buffer, start: number, end: number, facts: () => TextFacts): boolean {
+    const parse = readParse(buffer, start, end);
+    if (parse === null || parse.name === '' || this.prepared.has(parse.name)) return false;
+    if (!this.canKeep(1, end - start)) return false;
+    const statement = { name: parse.name, frame: copyFrame(buffer, start, end), sql: null, analysis: unheard };
+    if (!this.#identities.isKnown(statement, this.#leftovers.circumstances(facts()))) return false;
+    this.sent(Frontend.Parse, buffer, start, end, facts);
+    this.sent(Frontend.Sync, buffer, end, end, facts);
+    this.acknowledged(BackendType.ParseComplete);
+    this.ended(TransactionStatus.Idle);
+    return true;
   }
 
   /**

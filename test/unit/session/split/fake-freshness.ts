@@ -8,6 +8,7 @@ export class FakeFreshness implements Freshness {
   next = 1;
   readonly caughtUp = new Map<NodeName, number>();
   readonly positions = new Map<NodeName, Lsn>();
+  readonly lives = new Map<NodeName, object>();
   readonly lsns = new Map<number, Lsn>();
   /** How often an early round was asked for. */
   hurries = 0;
@@ -23,6 +24,12 @@ export class FakeFreshness implements Freshness {
 
   caughtUpTick(node: NodeName): number | null {
     return this.caughtUp.get(node) ?? null;
+  }
+
+  lifeOf(node: NodeName): object | null {
+    let life = this.lives.get(node);
+    if (life === undefined) this.lives.set(node, (life = {}));
+    return life;
   }
 
   replayed(node: NodeName): Lsn | null {
