@@ -65,6 +65,8 @@ export class Split {
   #token: string | null = null;
   /** How the transaction has begun that is open on a standby, as long as nothing else was done in it; null: something was. */
   #begun: string | null = null;
+  /** A transaction is open on the standby. */
+  #isInside = false;
   /** Of the transaction on the primary, or the unit. */
   #hasSeen = false;
   #hasWritten = false;
@@ -164,6 +166,7 @@ export class Split {
   takeBegun(): string | null {
     const begun = this.#begun;
     this.#begun = null;
+    this.#isInside = false;
     return begun;
   }
 
@@ -181,7 +184,10 @@ export class Split {
     const isBlind = unit?.repeat === Repeat.Always;
     if (target === 'standby') {
       this.#usesStandby = true;
-      this.#begun = status === TransactionStatus.InTransaction ? (unit?.beginning ?? null) : null;
+      // A BEGIN within a transaction begins nothing.
+      this.#begun = this.#isInside ? null : (unit?.beginning ?? null);
+      this.#isInside = status !== TransactionStatus.Idle;
+      if (status !== TransactionStatus.InTransaction) this.#begun = null;
       if (!isBlind) this.fence.sawStandby(backend.identity.node);
       return;
     }
@@ -207,6 +213,7 @@ export class Split {
 
   /** The backend on the standby is gone, or was given back. */
   standbyLeft(): void {
+    this.#isInside = false;
     this.#begun = null;
   }
 

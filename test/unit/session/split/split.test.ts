@@ -205,6 +205,13 @@ test('a transaction that has only begun on a standby can begin elsewhere, once',
   assert.equal(split.canLeaveTransaction, false);
 });
 
+test('a BEGIN within a transaction is not how it began', () => {
+  const { split } = bench;
+  bench.run('begin isolation level repeatable read read only', 'standby', TransactionStatus.InTransaction);
+  bench.run('begin', 'standby', TransactionStatus.InTransaction);
+  assert.equal(split.canLeaveTransaction, false);
+});
+
 test('pipelined units follow where they may, and need nothing before them', () => {
   const { split, talk } = bench;
   const read = bench.choose('select 1');
