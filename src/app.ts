@@ -193,6 +193,7 @@ export class App {
         fences: new DatabaseFences(),
         bytesMax: () => this.config.limits.inspectBytes,
         fenceWaitMs: () => this.config.routing.fenceWaitMs,
+        onFenceWait: (durationMs) => this.counters.fenceWaits.observeMs(durationMs),
       },
       shared: new SharedBackends(),
       view,

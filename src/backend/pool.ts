@@ -132,7 +132,7 @@ export class Pool {
   }
 
   /** An idle backend that can be had at once, to be given back by `putBack` or `release`; null: ask with `acquire`. */
-  take(request: BackendRequest, fits: (backend: Backend) => boolean = anyFits): Backend | null {
+  take(request: BackendRequest, fits?: (backend: Backend) => boolean): Backend | null {
     // Nobody goes before those who wait.
     if (this.#waiting.length > 0) return null;
     const backend = this.#takeIdle(this.#buckets.of(request), request, fits);
@@ -276,12 +276,12 @@ export class Pool {
   }
 
   /** An idle backend may be given on when it has the same startup parameters, and for a primary request its own proof. */
-  #takeIdle(bucket: Bucket, request: BackendRequest, fits: (backend: Backend) => boolean = anyFits): Backend | null {
+  #takeIdle(bucket: Bucket, request: BackendRequest, fits?: (backend: Backend) => boolean): Backend | null {
     for (let i = bucket.idle.length - 1; i >= 0; i -= 1) {
       const entry = bucket.idle[i];
       if (entry === undefined || entry.startupKey !== request.startupKey) continue;
       if (request.proof !== null && !entry.backend.isProvenPrimary) continue;
-      if (!fits(entry.backend)) continue;
+      if (fits?.(entry.backend) === false) continue;
       bucket.idle.splice(i, 1);
       if (entry.backend.closed || !entry.backend.isAtBoundary || this.#isTooOld(entry.backend)) {
         this.#discard(bucket, entry.backend, 'stale');
@@ -405,8 +405,4 @@ export class Pool {
   #isTooOld(backend: Backend): boolean {
     return this.limits.maxLifetimeMs > 0 && this.#clock.nowMs() - backend.openedAtMs >= this.limits.maxLifetimeMs;
   }
-}
-
-function anyFits(): boolean {
-  return true;
 }

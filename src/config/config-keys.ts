@@ -122,6 +122,7 @@ export const LISTENER_KEYS: readonly ConfigKey<ListenerConfig>[] = [
   live(plain('prefer', (listener) => listener.prefer)),
   live(key('tags', (listener) => listener.tags, showTags)),
   live(plain('consistency', (listener) => listener.consistency)),
+  live(plain('pool_mode', (listener) => listener.poolMode)),
   restart(plain('backlog', (listener) => listener.backlog)),
 ];
 

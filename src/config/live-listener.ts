@@ -7,5 +7,6 @@ import type { ListenerConfig } from './schema.js';
 export function withLiveKeys(old: ListenerConfig, after: readonly ListenerConfig[]): ListenerConfig {
   const now = after.find((each) => each.name === old.name);
   if (now?.route !== old.route) return old;
-  return { ...old, fallback: now.fallback, prefer: now.prefer, tags: now.tags, consistency: now.consistency };
+  const { fallback, prefer, tags, consistency, poolMode } = now;
+  return { ...old, fallback, prefer, tags, consistency, poolMode };
 }

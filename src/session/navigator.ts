@@ -1,3 +1,4 @@
+import type { ClusterView } from '../cluster/view.js';
 import { route } from '../routing/router.js';
 import type { RouteDecision, RouteFacts, RouteIntent } from '../routing/router.js';
 import { canRunAgain } from '../sql/analysis.js';
@@ -18,6 +19,9 @@ export class Navigator {
   readonly #load: RouteFacts['load'];
   readonly #outstanding: RouteFacts['outstanding'];
   readonly #isCaughtUp: NonNullable<RouteFacts['isCaughtUp']>;
+  /** What was decided last, by what for, in that picture of the cluster. */
+  #known: Record<Target, NodeDecision | null> = { primary: null, standby: null };
+  #knownIn: ClusterView | null = null;
   /** Standbys that the unit that waits is not for. */
   readonly #avoided = new Set<NodeName>();
 
@@ -48,7 +52,19 @@ export class Navigator {
 
   /** `current`: the node that the session is on, or has got a backend of; `alsoOn`: where it has one for the primary. `isRepeatable`: the unit could be sent again. */
   decide(need: Target, current: NodeName | null, alsoOn: NodeName | null, isRepeatable: boolean): RouteDecision {
-    return this.#decide(this.#intents[need], current, alsoOn, isRepeatable);
+    const decision = this.#decide(this.#intents[need], current, alsoOn, isRepeatable);
+    const view = this.#context.view();
+    if (this.#knownIn !== view) this.#known = { primary: null, standby: null };
+    this.#knownIn = view;
+    this.#known[need] = decision.kind === 'node' && decision.target === need ? decision : null;
+    return decision;
+  }
+
+  /** What was decided last, if it was decided in this very picture of the cluster and still holds; null: the router must be asked. */
+  known(need: Target): NodeDecision | null {
+    const known = this.#knownIn === this.#context.view() && this.#context.gate.isOpen ? this.#known[need] : null;
+    if (known === null || need === 'primary') return known;
+    return this.#intents.standby.stickiness === 'session' && this.#isCaughtUp(known.node) ? known : null;
   }
 
   /** Whether a backend that was asked for is still the right one, now that it is there. */

@@ -1,23 +1,17 @@
-import type { Backend } from '../backend/backend.js';
 import type { Relay } from '../relay/relay.js';
+import type { BackendSourceOwner } from './backend-source.js';
 import type { Berth, Target } from './berths.js';
 import type { SessionIntent } from './context.js';
-import type { SessionIdentity } from './identity.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SessionState } from './state/session-state.js';
 
 /** What a seeker needs of its session. None of it is called from inside `admit`, but for `takeUp` and `onAdmitted`. */
-export interface SeekerOwner {
+export interface SeekerOwner extends BackendSourceOwner {
   readonly id: number;
-  readonly identity: SessionIdentity;
   readonly intent: SessionIntent;
   readonly state: SessionState;
   readonly relay: Relay;
   readonly isInTransaction: boolean;
-  /** It shares its backends with other sessions. */
-  readonly isPooled: boolean;
-  /** A backend that others have used can be brought into its state. */
-  fits(backend: Backend): boolean;
   /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;
   /** The transaction that has begun on the backend of this berth, a standby, is to begin on the next one instead. */

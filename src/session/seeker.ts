@@ -1,13 +1,12 @@
 import type { Backend } from '../backend/backend.js';
 import { NodeError } from '../backend/node-error.js';
-import type { PoolTicket } from '../backend/pool.js';
 import { SwitchyardError } from '../errors.js';
 import { Admission } from '../relay/relay.js';
 import { HoldReason, RouteReason } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
-import { backendRequest } from './backend-request.js';
+import { BackendSource } from './backend-source.js';
 import type { Berth, Berths, Target } from './berths.js';
 import type { SessionContext } from './context.js';
 import { Holding } from './holding.js';
@@ -38,9 +37,9 @@ export class Seeker {
   readonly #berths: Berths;
   readonly #split: Split | null;
   readonly #navigator: Navigator;
+  readonly #source: BackendSource;
   #wait: Wait | null = null;
   #waitReason = '';
-  #poolTicket: PoolTicket | null = null;
   #timer: ClockTimer | null = null;
   #isClosed = false;
   /** The primary was this session's once: it may wait for room there to come back. */
@@ -56,6 +55,7 @@ export class Seeker {
     this.#split = split;
     this.#context = context;
     this.#navigator = new Navigator(owner.intent, split, context);
+    this.#source = new BackendSource(owner, context);
     this.holding = new Holding(owner.identity, context);
   }
 
@@ -96,7 +96,8 @@ export class Seeker {
     }
     const settled = this.#settled();
     if (settled !== null) return this.#useNow(settled, choice?.reason ?? RouteReason.Stays);
-    const decision = this.#decide(this.#current());
+    const known = this.#owner.isPooled ? this.#navigator.known(this.#need) : null;
+    const decision = known ?? this.#decide(this.#current());
     switch (decision.kind) {
       case 'node':
         return this.#goTo(decision);
@@ -122,9 +123,8 @@ export class Seeker {
     if (this.#timer !== null) this.#context.clock.clearTimer(this.#timer);
     this.#timer = null;
     this.#split?.progress.cancel();
-    if (this.#poolTicket !== null) this.#berths.expect(null);
-    this.#poolTicket?.cancel();
-    this.#poolTicket = null;
+    if (this.#source.isBusy) this.#berths.expect(null);
+    this.#source.cancel();
     this.#wait = null;
     this.#waitReason = '';
   }
@@ -259,24 +259,22 @@ export class Seeker {
   }
 
   #acquire(decision: NodeDecision): Admission {
-    const request = backendRequest(this.#owner.identity, this.#context.view(), decision, this.#owner.isPooled);
+    const request = this.#source.requestFor(decision);
     if (request === null) return this.#hold('node_unknown', `node ${decision.node} has left the cluster`);
-    const { primaryHold, pool } = this.#context;
-    const isPooled = this.#owner.isPooled && this.#choice !== null;
-    const idle = isPooled ? pool.take(request, (backend) => this.#owner.fits(backend)) : null;
-    if (idle !== null) return this.#useNow(this.#arrived(idle, decision), this.#reasonOf(decision));
+    const shared = this.#owner.isPooled && this.#choice !== null ? this.#source.takeShared(request) : null;
+    if (shared !== null) return this.#useNow(this.#arrived(shared, decision), this.#reasonOf(decision));
+    const { primaryHold } = this.#context;
     const isNewcomer = this.#need === 'primary' && !this.holding.isQueued;
     if (isNewcomer && primaryHold.isBusy) return this.#hold('no_room', primaryHold.trouble?.message ?? '');
     this.waitFor(Wait.Backend, `a backend on ${decision.node}`);
     this.#berths.expect(decision.node);
-    this.#poolTicket = pool.acquire(request, (error, backend) => {
-      this.#poolTicket = null;
+    const isQueued = this.#source.ask(request, (error, backend) => {
       this.stopWaiting();
       if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision);
       else this.#onBackend(backend, decision);
     });
     // It waits for others now and not for the node: the next of the held may have a try.
-    if (this.#poolTicket.isQueued) this.holding.leaveQueue();
+    if (isQueued) this.holding.leaveQueue();
     return Admission.Wait;
   }
 
@@ -392,11 +390,8 @@ export class Seeker {
   }
 
   #waitForProgress({ progress }: Split, what: string, isThere: () => boolean, ms: number, done: ProgressDone): void {
-    const { clock, counters } = this.#context;
-    const sinceMs = clock.nowMs();
     this.waitFor(Wait.Freshness, what);
     progress.begin(isThere, ms, (hasArrived) => {
-      counters.fenceWaits.observeMs(clock.nowMs() - sinceMs);
       this.stopWaiting();
       done(hasArrived);
     });

@@ -167,4 +167,3 @@ export async function answers(client: RawClient, units: readonly Buffer[]): Prom
   for (let n = 0; n < units.length; n += 1) all.push(essence(await client.reply()));
   return all;
 }
-

@@ -8,19 +8,24 @@ export type ProgressDone = (hasArrived: boolean) => void;
 export class ProgressWait {
   readonly #freshness: Freshness;
   readonly #clock: Clock;
+  readonly #onWaited: (durationMs: number) => void;
   #timer: ClockTimer | null = null;
   #unsubscribe: (() => void) | null = null;
 
-  constructor(freshness: Freshness, clock: Clock) {
+  /** `onWaited` hears how long each wait was, also those in vain. */
+  constructor(freshness: Freshness, clock: Clock, onWaited: (durationMs: number) => void) {
     this.#freshness = freshness;
     this.#clock = clock;
+    this.#onWaited = onWaited;
   }
 
   /** Calls `done` once: behind a sample after which `isThere` holds, or when `limitMs` are over; not at all when it is cancelled. */
   begin(isThere: () => boolean, limitMs: number, done: ProgressDone): void {
     this.cancel();
+    const sinceMs = this.#clock.nowMs();
     const end = (hasArrived: boolean): void => {
       this.cancel();
+      this.#onWaited(this.#clock.nowMs() - sinceMs);
       done(hasArrived);
     };
     this.#unsubscribe = this.#freshness.onProgress(() => {

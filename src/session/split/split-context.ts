@@ -14,4 +14,6 @@ export interface SplitContext {
   /** Longest unit that is read ahead. */
   readonly bytesMax: () => number;
   readonly fenceWaitMs: () => number;
+  /** Hears how long a read has waited for a standby that has what its session has seen, also in vain. */
+  readonly onFenceWait: (durationMs: number) => void;
 }

@@ -90,7 +90,7 @@ export class Split {
     this.fence = new SessionFence(freshness, database, fences, () => this.consistency);
     this.chooser = new Chooser({ state, fence: this.fence, database, catalogs, refused, bytesMax });
     this.homecoming = new Homecoming(clock, fenceWaitMs);
-    this.progress = new ProgressWait(freshness, clock);
+    this.progress = new ProgressWait(freshness, clock, context.onFenceWait);
   }
 
   get consistency(): Consistency {

@@ -55,6 +55,7 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'listeners[].prefer': live('sync', 'listeners[standby].prefer'),
   'listeners[].tags': live({ zone: 'east' }, 'listeners[standby].tags'),
   'listeners[].consistency': live('eventual', 'listeners[split].consistency'),
+  'listeners[].pool_mode': live('transaction', 'listeners[split].pool_mode'),
   'listeners[].backlog': restart(5, 'listeners[standby].backlog'),
   'routing.max_lag': live('20s'),
   'routing.max_lag_bytes': live('32MB'),

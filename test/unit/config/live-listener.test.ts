@@ -14,7 +14,7 @@ assert.ok(old !== undefined);
 test('what can change while a listener is open is taken over, and nothing else', () => {
   const after = listeners(
     '{ name: a, address: "127.0.0.1:3", route: primary }, ' +
-      '{ name: all, address: "127.0.0.1:2", route: split, backlog: 6, fallback: error, prefer: sync, tags: { a: b }, consistency: database }',
+      '{ name: all, address: "127.0.0.1:2", route: split, backlog: 6, fallback: error, prefer: sync, tags: { a: b }, consistency: database, pool_mode: transaction }',
   );
   assert.deepEqual(withLiveKeys(old, after), {
     ...old,
@@ -22,6 +22,7 @@ test('what can change while a listener is open is taken over, and nothing else',
     prefer: 'sync',
     tags: new Map([['a', 'b']]),
     consistency: 'database',
+    poolMode: 'transaction',
   });
 });
 

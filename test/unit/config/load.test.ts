@@ -42,6 +42,7 @@ test('a minimal file gets every default', () => {
         prefer: 'any',
         tags: new Map(),
         consistency: null,
+        poolMode: null,
         backlog: 1024,
       },
     ],
@@ -148,7 +149,7 @@ cluster:
   monitor: { user: m, password: s, database: d, interval: 1s, promotion_interval: 50ms, timeout: 3s, connect_interval: 10s }
 listeners:
   - { name: ro, address: "[::1]:5001", route: standby, fallback: wait, prefer: sync, tags: { zone: east, ssd: true, rack: 7 }, backlog: 5 }
-  - { name: all, address: "[::1]:6432", route: split, fallback: error, prefer: async, tags: { zone: west }, consistency: eventual }
+  - { name: all, address: "[::1]:6432", route: split, fallback: error, prefer: async, tags: { zone: west }, consistency: eventual, pool_mode: transaction }
 routing: { max_lag: 20s, max_lag_bytes: 1MB, recover_lag: 2s, recover_lag_bytes: 0, lag_samples: 2, min_dwell: 0, require_streaming: off, warm_up: 5s, rebalance: off, zone: east, slow_start: 0, stickiness: none, consistency: database, fence_wait: 1s, read_functions: [F, app.G], write_functions: ['"H".i', '"app"."j"', '"a.b"'], catalog_refresh: 5m, standby_idle: 2m }
 pool: { size: 5, max_backends_per_node: 50, wait_timeout: 0, idle_timeout: 5s, max_idle: 4, max_lifetime: 1m, connect_timeout: 1s, reuse: no }
 promotion: { hold_timeout: 10s, drain_timeout: 1s, announce_timeout: 2s, max_held: 7, release_wave: 8, clear_candidate: off, replay: off, replay_buffer: 8kB }
@@ -210,6 +211,7 @@ shutdown: { timeout: 1m }
           ['rack', '7'],
         ]),
         consistency: null,
+        poolMode: null,
         backlog: 5,
       },
       {
@@ -220,6 +222,7 @@ shutdown: { timeout: 1m }
         prefer: 'async',
         tags: new Map([['zone', 'west']]),
         consistency: 'eventual',
+        poolMode: 'transaction',
         backlog: 1024,
       },
     ],

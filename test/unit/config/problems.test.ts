@@ -149,9 +149,11 @@ test('no duration is longer than a timer of Node can wait', () => {
 });
 
 test('modes that are not there yet are named as such', () => {
-  appended('pool: { mode: transaction }\n', '6:15 pool.mode: pool mode transaction is not available in this version');
-  appended('pool: { mode: statement }\n', '6:15 pool.mode: pool mode statement is not available in this version');
-  appended('pool: { mode: sesion }\n', '6:15 pool.mode: "sesion" is not one of session; did you mean "session"?');
+  appended('pool: { mode: statement }\n', '6:15 pool.mode: there is no pool mode statement: transaction does more');
+  appended(
+    'pool: { mode: sesion }\n',
+    '6:15 pool.mode: "sesion" is not one of session, transaction; did you mean "session"?',
+  );
   replaced(
     '"127.0.0.1:2379"',
     '"https://e:1"',

@@ -46,6 +46,7 @@ class Bench {
       fences: new DatabaseFences(),
       bytesMax: () => 1 << 20,
       fenceWaitMs: () => 50,
+      onFenceWait: () => {},
     });
   }
 

@@ -62,7 +62,7 @@ function waiting(isThere: () => boolean): {
   freshness: FakeFreshness;
 } {
   const freshness = new FakeFreshness();
-  const wait = new ProgressWait(freshness, clock);
+  const wait = new ProgressWait(freshness, clock, () => {});
   const ends: boolean[] = [];
   wait.begin(isThere, 50, (hasArrived) => ends.push(hasArrived));
   return { wait, ends, freshness };
@@ -117,7 +117,7 @@ test('a wait that is cancelled ends without a word, and so does one that another
 
 test('whoever hears that a wait is over may wait again', () => {
   const freshness = new FakeFreshness();
-  const wait = new ProgressWait(freshness, clock);
+  const wait = new ProgressWait(freshness, clock, () => {});
   let ends = 0;
   const again = (): void => {
     ends += 1;
