@@ -20,9 +20,9 @@ export function backendRequest(
     user: identity.user,
     database: identity.database,
     parameters: identity.parameters,
-    // Those that are shared are not cleaned in between.
-    startupKey: isPooled ? `shared\0${identity.startupKey}` : identity.startupKey,
+    startupKey: identity.startupKey,
     isReplication: identity.isReplication,
+    isShared: isPooled,
     credentials: identity.credentials,
     proof: isPrimary ? { systemIdentifier: view.systemIdentifier, timelineMin: view.highestTimeline } : null,
   };
