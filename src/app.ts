@@ -195,7 +195,7 @@ export class App {
         fenceWaitMs: () => this.config.routing.fenceWaitMs,
         onFenceWait: (durationMs) => this.counters.fenceWaits.observeMs(durationMs),
       },
-      shared: new SharedBackends(),
+      shared: new SharedBackends(this.catalogs, clock),
       view,
       suspect: (node) => void this.watch.prober.probeNow(node),
       wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),

@@ -380,8 +380,7 @@ export class Pool {
   #serveNext(): void {
     this.#waiting.offer((waiter) => {
       const bucket = this.#buckets.of(waiter.request);
-      const canServe =
-        bucket.idle.some((entry) => entry.startupKey === keyOf(waiter.request)) || this.#hasRoom(bucket);
+      const canServe = bucket.idle.some((entry) => entry.startupKey === keyOf(waiter.request)) || this.#hasRoom(bucket);
       if (canServe) this.#serve(waiter);
       return canServe;
     });

@@ -149,8 +149,10 @@ export class Berths {
     else return;
     this.#left(berth);
     const { pool, shared } = this.#context;
-    if (this.#owner.isPooled && this.#owner.isFreeOf(berth)) pool.putBack(berth.backend);
-    else {
+    if (this.#owner.isPooled && this.#owner.isFreeOf(berth)) {
+      shared.usedBy(berth.backend, this.#owner.id);
+      pool.putBack(berth.backend);
+    } else {
       shared.forget(berth.backend);
       pool.release(berth.backend, reason, this.#owner.isCleanable && berth.applied.isKnown);
     }

@@ -1,4 +1,5 @@
 import type { SwitchyardError } from '../errors.js';
+import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { Relay } from '../relay/relay.js';
 import type { TextFacts } from '../sql/analysis.js';
@@ -8,7 +9,7 @@ import type { SessionContext } from './context.js';
 import type { Greeter } from './greeter.js';
 import { Replayer } from './replayer.js';
 import type { UnitChoice } from './split/chooser.js';
-import { failureReplay, joinReplays, ReplayKind, settingReplay } from './state/replay-plan.js';
+import { failureReplay, joinReplays, ReplayKind, sequencesReplay, settingReplay } from './state/replay-plan.js';
 import type { SessionReplay } from './state/replay-plan.js';
 import type { SessionState } from './state/session-state.js';
 
@@ -26,6 +27,8 @@ export interface BoardingOwner {
   readonly id: number;
   readonly state: SessionState;
   readonly relay: Relay;
+  /** It shares its backends with other sessions. */
+  readonly isPooled: boolean;
   /** What `switchyard.<name>` is to be shown as; null: as the node has it. */
   ownSettingShown(name: string): string | null;
 }
@@ -37,6 +40,7 @@ export class Boarding {
   readonly #greeter: Greeter;
   readonly #replayer: Replayer;
   readonly #reading: () => TextFacts;
+  readonly #context: SessionContext;
   #lacksStatement = false;
   /** Prepared statements are brought when they are needed, and not all at once. */
   readonly #isOnDemand: boolean;
@@ -50,6 +54,7 @@ export class Boarding {
     this.#berths = berths;
     this.#greeter = greeter;
     this.#isOnDemand = isOnDemand;
+    this.#context = context;
     this.#replayer = new Replayer(owner.id, context);
     this.#reading = () => greeter.textFacts;
   }
@@ -141,8 +146,17 @@ export class Boarding {
     const replay = state.replay(begin === null ? options : { ...options, begin });
     if (choice === null) return replay;
     const prepared = choice.names.length === 0 ? null : state.prepareFor(choice.names, this.#reading);
-    if (replay === null && prepared === null && choice.shows === null) return null;
-    return joinReplays([replay, prepared, this.#show(choice.shows)]);
+    const sequences = choice.asksSequences && this.#hasForeignSequences ? sequencesReplay() : null;
+    if (replay === null && prepared === null && sequences === null && choice.shows === null) return null;
+    return joinReplays([replay, prepared, sequences, this.#show(choice.shows)]);
+  }
+
+  /** What sequences gave to others may be told on the attached backend. In a transaction the session has it since that began. */
+  get #hasForeignSequences(): boolean {
+    const { id, relay, isPooled } = this.#owner;
+    const { backend } = relay;
+    if (!isPooled || backend === null || backend.transactionStatus !== TransactionStatus.Idle) return false;
+    return this.#context.shared.takeOver(backend, id);
   }
 
   /** So that the node itself answers SHOW in the protocol that the client speaks. `name`: without its prefix; null: nothing is shown. */

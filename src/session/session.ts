@@ -32,7 +32,7 @@ import type { UnitChoice } from './split/chooser.js';
 import { decisionNotice } from './split/decision-notice.js';
 import { IdleStandby } from './split/idle-standby.js';
 import { Split } from './split/split.js';
-import { OwnIdentities } from './state/identities.js';
+import { nothingInCommon } from './state/common.js';
 import { SessionState } from './state/session-state.js';
 import type { Wait } from './wait.js';
 
@@ -95,9 +95,9 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
     this.isPooled = isPooled;
-    const identities = isPooled ? context.shared.identitiesOf(identity.user, identity.database) : new OwnIdentities();
+    const common = isPooled ? context.shared.commonOf(identity.user, identity.database) : nothingInCommon();
     const { analyzer, clock } = context;
-    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, identities);
+    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
     this.#greeter = new Greeter(identity, intent, context.greetings);

@@ -34,6 +34,7 @@ export class Catalog {
   /** Null: it is a read, or is being looked at. */
   readonly #viewVerdicts = new Map<ViewRow, Refused | null>();
   readonly #verdicts = new WeakMap<StatementAnalysis, ReadVerdict>();
+  readonly #callers = new WeakMap<StatementAnalysis, boolean>();
 
   constructor(snapshot: CatalogSnapshot, rules: CatalogRules) {
     this.snapshot = snapshot;
@@ -56,6 +57,18 @@ export class Catalog {
     const verdict = obstacle === null ? (this.#judge(statement.names) ?? READ) : refused(obstacle, null);
     this.#verdicts.set(statement, verdict);
     return verdict;
+  }
+
+  /** It calls a function that is not PostgreSQL's own and may change things without saying so, or one that is not known. */
+  callsOut(statement: StatementAnalysis): boolean {
+    const known = this.#callers.get(statement);
+    if (known !== undefined) return known;
+    const callsOut = statement.names.functions.some(({ schema, name }) => {
+      const rows = this.#functions.find(schema, name);
+      return rows.length === 0 || rows.some((row) => row.isVolatile && row.schema !== SYSTEM_SCHEMA);
+    });
+    this.#callers.set(statement, callsOut);
+    return callsOut;
   }
 
   /** What stands in the way within a view that is no read, `name` being as a verdict has it; null where that is not known. */

@@ -30,6 +30,7 @@ export class PooledChooser {
       mistake: null,
       shows: null,
       leaves: false,
+      asksSequences: ahead.asksSequences,
       isRead: false,
     };
   }

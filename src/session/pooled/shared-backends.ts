@@ -1,39 +1,75 @@
 import { LRUCache } from 'lru-cache';
 import type { Backend } from '../../backend/backend.js';
+import type { Catalogs } from '../../cluster/catalogs.js';
+import type { Clock } from '../../util/clock.js';
 import { Applied } from '../state/applied.js';
+import type { StateCommon } from '../state/common.js';
+import { LearnedTrust } from '../state/function-trust.js';
 import { SharedIdentities } from '../state/identities.js';
 
 /** Most pairs of user and database of which is known what their sessions have in common. */
 const OWNERS_MAX = 500;
 
+/** What is known of a backend that sessions take turns on. */
+interface SharedBackend {
+  readonly applied: Applied;
+  /** The session that has used it last; 0: none. */
+  user: number;
+}
+
 /** What sessions that get each other's backends know of them: what each one has of a session's state, whoever's that was. */
 export class SharedBackends {
-  readonly #identities = new LRUCache<string, SharedIdentities>({ max: OWNERS_MAX });
-  readonly #applied = new WeakMap<Backend, Applied>();
+  readonly #catalogs: Pick<Catalogs, 'of'>;
+  readonly #clock: Clock;
+  readonly #commons = new LRUCache<string, StateCommon>({ max: OWNERS_MAX });
+  readonly #backends = new WeakMap<Backend, SharedBackend>();
 
-  /** Those of all sessions of one user in one database. */
-  identitiesOf(user: string, database: string): SharedIdentities {
+  constructor(catalogs: Pick<Catalogs, 'of'>, clock: Clock) {
+    this.#catalogs = catalogs;
+    this.#clock = clock;
+  }
+
+  /** Of all sessions of one user in one database. */
+  commonOf(user: string, database: string): StateCommon {
     const key = `${user}\0${database}`;
-    let identities = this.#identities.get(key);
-    if (identities === undefined) {
-      identities = new SharedIdentities();
-      this.#identities.set(key, identities);
+    let common = this.#commons.get(key);
+    if (common === undefined) {
+      const trust = new LearnedTrust(() => this.#catalogs.of(database), this.#clock);
+      common = { identities: new SharedIdentities(), trust };
+      this.#commons.set(key, common);
     }
-    return identities;
+    return common;
   }
 
   /** What the backend has; nothing, if it is new. */
   appliedOf(backend: Backend): Applied {
-    let applied = this.#applied.get(backend);
-    if (applied === undefined) {
-      applied = new Applied();
-      this.#applied.set(backend, applied);
-    }
-    return applied;
+    return this.#of(backend).applied;
+  }
+
+  /** The session takes over what other sessions have left there of sequences; false: it was the last one to use the backend. */
+  takeOver(backend: Backend, session: number): boolean {
+    const known = this.#of(backend);
+    if (known.user === session) return false;
+    known.user = session;
+    return true;
+  }
+
+  /** The session gives the backend back. */
+  usedBy(backend: Backend, session: number): void {
+    this.#of(backend).user = session;
   }
 
   /** The backend is cleaned, and has nothing any more. */
   forget(backend: Backend): void {
-    this.#applied.delete(backend);
+    this.#backends.delete(backend);
+  }
+
+  #of(backend: Backend): SharedBackend {
+    let known = this.#backends.get(backend);
+    if (known === undefined) {
+      known = { applied: new Applied(), user: 0 };
+      this.#backends.set(backend, known);
+    }
+    return known;
   }
 }

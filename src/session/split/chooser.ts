@@ -28,6 +28,8 @@ export interface UnitChoice {
   readonly shows: string | null;
   /** It is not fit for the standby that the open transaction is on. */
   readonly leaves: boolean;
+  /** It asks what numbers the session was given by sequences: no other session's must be left there. */
+  readonly asksSequences: boolean;
   /** Wherever it runs: it is proven to change nothing. */
   readonly isRead: boolean;
 }
@@ -40,6 +42,7 @@ export const greeting: UnitChoice = {
   mistake: null,
   shows: null,
   leaves: false,
+  asksSequences: false,
   isRead: true,
 };
 
@@ -142,7 +145,8 @@ export class Chooser {
     // Behind a Flush a standby is left, if need be, and the primary is not.
     const isOpen = ahead.extent === Extent.Flushed && target === 'standby' && !ahead.needsAll;
     const names = isOpen ? ahead.names : ahead.namesAtHand;
-    return { target, reason, names, mistake, shows, leaves: false, isRead };
+    const { asksSequences } = ahead;
+    return { target, reason, names, mistake, shows, leaves: false, asksSequences, isRead };
   }
 
   #reasonForPrimary(): string | null {

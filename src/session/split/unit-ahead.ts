@@ -1,8 +1,9 @@
 import { Frontend } from '../../protocol/codes.js';
 import { NOT_READ } from '../../protocol/frame-scanner.js';
-import type { Analysis, TextFacts } from '../../sql/analysis.js';
+import type { Analysis, StatementAnalysis, TextFacts } from '../../sql/analysis.js';
 import { readHint } from '../../sql/hint.js';
 import type { RouteHint } from '../../sql/hint.js';
+import { PinReason } from '../../sql/pin-reason.js';
 import { readBindNames, readName } from '../state/bind-names.js';
 import { addNeededNames } from '../state/needed-names.js';
 import { readParse } from '../state/prepared.js';
@@ -56,6 +57,8 @@ export class UnitAhead {
   /** It may look at any prepared statement. */
   needsAll = false;
   extent: Extent = 'whole';
+  /** It asks what numbers the session was given by sequences. */
+  asksSequences = false;
   /** It runs something that cannot be known. */
   hasUnknown = false;
   /** Something of it is bound or executed, and not only parsed and described. */
@@ -94,6 +97,7 @@ export class UnitAhead {
     empty(this.names);
     this.extent = Extent.Whole;
     this.needsAll = false;
+    this.asksSequences = false;
     this.hasUnknown = false;
     this.executes = false;
     this.hint = null;
@@ -179,10 +183,15 @@ export class UnitAhead {
 
   #addText(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
     const analysis = this.#reader.analyze(buffer, start, end, facts);
-    this.analyses.push(analysis);
+    this.#add(analysis);
     this.hint ??= readHint(buffer, start, end, facts.escapesInStrings);
-    if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
     return analysis;
+  }
+
+  #add(analysis: Analysis): void {
+    this.analyses.push(analysis);
+    if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
+    if (analysis.statements.some(asksSequences)) this.asksSequences = true;
   }
 
   #addName(name: string): void {
@@ -196,11 +205,15 @@ export class UnitAhead {
     const analysis = this.#reader.analysisOf(name);
     if (analysis === null) this.hasUnknown = true;
     else {
-      this.analyses.push(analysis);
-      if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
+      this.#add(analysis);
     }
     this.hint ??= this.#reader.hintOf(name, facts);
   }
+}
+
+function asksSequences({ effects }: StatementAnalysis): boolean {
+  for (const effect of effects) if (effect.kind === 'pin' && effect.reason === PinReason.SequenceState) return true;
+  return false;
 }
 
 /** Cheaper than to set the length, most of all where there is nothing. */

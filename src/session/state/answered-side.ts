@@ -3,6 +3,7 @@ import type { Analysis } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Attachment } from './attachment.js';
 import { EffectRunner } from './effect-runner.js';
+import type { FunctionTrust } from './function-trust.js';
 import type { Leftovers } from './leftovers.js';
 import { isNothing, isRollback } from './outcome.js';
 import { Portals } from './portals.js';
@@ -26,12 +27,18 @@ export class AnsweredSide {
   /** An ErrorResponse has come for the oldest unit. */
   #hasFailed = false;
 
-  constructor(sent: SentSide, prepared: PreparedStatements, leftovers: Leftovers, attachment: Attachment) {
+  constructor(
+    sent: SentSide,
+    prepared: PreparedStatements,
+    leftovers: Leftovers,
+    attachment: Attachment,
+    trust: FunctionTrust,
+  ) {
     this.#sent = sent;
     this.#prepared = prepared;
     this.#leftovers = leftovers;
     this.#attachment = attachment;
-    this.runner = new EffectRunner(prepared, leftovers, attachment, () => {
+    this.runner = new EffectRunner(prepared, leftovers, attachment, trust, () => {
       const { oldestUnit } = sent.requests;
       if (oldestUnit !== undefined) oldestUnit.hasCommitted = true;
     });

@@ -2,7 +2,7 @@ import { Frontend, TransactionStatus } from '../../protocol/codes.js';
 import type { TextFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
 import { Applied } from './applied.js';
-import type { Kept } from './kept.js';
+import { areSame } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { hasPin } from './pin.js';
 import type { Pins } from './pin.js';
@@ -311,12 +311,4 @@ export class Attachment {
 
 function hasIt(applied: Applied, { statement, mark }: PreparedEntry): boolean {
   return applied.markOf(statement.name) === mark;
-}
-
-/** What was kept under each name is the same. */
-function areSame(a: ReadonlyMap<string, Kept>, b: ReadonlyMap<string, Kept>): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  for (const [name, kept] of a) if (b.get(name) !== kept) return false;
-  return true;
 }

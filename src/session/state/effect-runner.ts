@@ -2,6 +2,7 @@ import type { Analysis, StatementAnalysis, TextFacts } from '../../sql/analysis.
 import { PinReason } from '../../sql/pin-reason.js';
 import type { Attachment } from './attachment.js';
 import { isPlain } from './kept.js';
+import type { FunctionTrust } from './function-trust.js';
 import type { Leftovers } from './leftovers.js';
 import { hasPin, survivesFailure } from './pin.js';
 import type { PreparedStatement, PreparedStatements } from './prepared.js';
@@ -21,13 +22,30 @@ export class EffectRunner {
   readonly #prepared: PreparedStatements;
   readonly #leftovers: Leftovers;
   readonly #attachment: Attachment;
+  readonly #trust: FunctionTrust;
+  /** What has called functions of which nobody knows what they leave, since the node was asked last. */
+  #suspected = new Set<StatementAnalysis>();
   readonly #onCommit: () => void;
 
-  constructor(prepared: PreparedStatements, leftovers: Leftovers, attachment: Attachment, onCommit: () => void) {
+  constructor(
+    prepared: PreparedStatements,
+    leftovers: Leftovers,
+    attachment: Attachment,
+    trust: FunctionTrust,
+    onCommit: () => void,
+  ) {
     this.#prepared = prepared;
     this.#leftovers = leftovers;
     this.#attachment = attachment;
+    this.#trust = trust;
     this.#onCommit = onCommit;
+  }
+
+  /** What the node is being asked about, but for what the texts tell. */
+  takeSuspected(): ReadonlySet<StatementAnalysis> {
+    const suspected = this.#suspected;
+    this.#suspected = new Set();
+    return suspected;
   }
 
   /** A Parse has ended well. */
@@ -48,7 +66,9 @@ export class EffectRunner {
 
   /** A statement has failed, or was cut short; some of what it does may stay all the same. */
   mayHaveRun(statement: StatementAnalysis | undefined, depth = 0): void {
-    for (const effect of statement?.effects ?? []) {
+    if (statement === undefined) return;
+    this.#suspect(statement);
+    for (const effect of statement.effects) {
       if (effect.kind === 'pin' && survivesFailure(effect.reason)) this.#leftovers.pin(effect.reason, effect.name);
       else if (effect.kind === 'execute' && depth < EXECUTE_DEPTH_MAX) {
         for (const inner of this.#prepared.analysisOf(effect.name)?.statements ?? []) this.mayHaveRun(inner, depth + 1);
@@ -95,6 +115,7 @@ export class EffectRunner {
           if (effect.kind === 'discard' && effect.what === 'all') this.forget(null);
       }
     }
+    this.#suspect(statement);
     if (functions.length > 0 && UNLOCKS.some((name) => functions.includes(name))) this.#unlocked();
   }
 
@@ -114,6 +135,12 @@ export class EffectRunner {
     // Of those that only the node has told of.
     this.#leftovers.unpin(PinReason.PreparedInSql, name);
     this.#leftovers.unpin(PinReason.TooManyPrepared, name);
+  }
+
+  #suspect(statement: StatementAnalysis): void {
+    if (this.#trust.isTrusted(statement)) return;
+    this.#suspected.add(statement);
+    this.#leftovers.pin(PinReason.Procedure);
   }
 
   #keep(statement: PreparedStatement, facts: TextFacts): void {

@@ -45,3 +45,11 @@ export function quotedString(text: string): string {
   const quoted = text.replaceAll("'", "''");
   return text.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`;
 }
+
+/** What was kept under each name is the same. */
+export function areSame(a: ReadonlyMap<string, Kept>, b: ReadonlyMap<string, Kept>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [name, kept] of a) if (b.get(name) !== kept) return false;
+  return true;
+}

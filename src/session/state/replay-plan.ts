@@ -18,6 +18,8 @@ export const ReplayKind = {
   Begin: 'begin',
   /** That a setting of a made-up name exists though it has no value any more; nobody misses it. */
   Trace: 'trace',
+  /** That the numbers which sequences gave to another session are gone. */
+  Sequences: 'sequences',
   /** The value of a setting of the proxy itself, to be seen by SHOW. */
   Shown: 'shown',
   /** What fails, and the open transaction with it. */
@@ -40,6 +42,7 @@ const INDISPENSABLE: ReadonlySet<ReplayKind> = new Set([
   ReplayKind.Listen,
   ReplayKind.Unlisten,
   ReplayKind.Begin,
+  ReplayKind.Sequences,
 ]);
 
 /** Without it the session would not be itself: it ends when this fails. Of all else the client hears when it needs it. */
@@ -75,6 +78,20 @@ export function settingReplay(name: string, value: string): SessionReplay {
     types: [...set.types, ...tidyUp.types],
     parts: [
       { kind: ReplayKind.Shown, name, mark: 0 },
+      { kind: ReplayKind.Close, name: '', mark: 0 },
+    ],
+  };
+}
+
+/** Takes away what `currval` and `lastval` know; leaves the unnamed statement alone. */
+export function sequencesReplay(): SessionReplay {
+  const discard = statementMessages('DISCARD SEQUENCES');
+  const tidyUp = tidyUpMessages();
+  return {
+    bytes: Buffer.concat([...discard.bytes, ...tidyUp.bytes]),
+    types: [...discard.types, ...tidyUp.types],
+    parts: [
+      { kind: ReplayKind.Sequences, name: '', mark: 0 },
       { kind: ReplayKind.Close, name: '', mark: 0 },
     ],
   };

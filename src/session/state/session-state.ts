@@ -10,8 +10,10 @@ import type { Applied } from './applied.js';
 import { Attachment } from './attachment.js';
 import type { ReplayOptions } from './attachment.js';
 import { Leftovers } from './leftovers.js';
-import { OwnIdentities } from './identities.js';
+import { nothingInCommon } from './common.js';
+import type { FunctionTrust } from './function-trust.js';
 import type { Identities } from './identities.js';
+import { areSame } from './kept.js';
 import { hasPin, holdsReads } from './pin.js';
 import type { Pin } from './pin.js';
 import { OwnValues } from './own-values.js';
@@ -45,24 +47,27 @@ export class SessionState {
   readonly #answered: AnsweredSide;
   readonly #own: OwnValues;
   readonly #identities: Identities;
+  readonly #trust: FunctionTrust;
 
   /**
-   * `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. `identities`: where
-   * the session shares its backends, those of all that do.
+   * `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. `common`: where
+   * the session shares its backends, what all have in common that do.
    */
   constructor(
     preparedMax: number,
     analyzer: SqlAnalyzer,
     clock: Clock,
     ownSettings = nothing,
-    identities: Identities = new OwnIdentities(),
+    common = nothingInCommon(),
   ) {
+    const { identities, trust } = common;
     this.#identities = identities;
+    this.#trust = trust;
     this.prepared = new PreparedStatements(preparedMax, identities);
     this.#leftovers = new Leftovers(clock, identities);
     this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
     this.#attachment = new Attachment(this.#leftovers, this.prepared);
-    this.#answered = new AnsweredSide(this.#sent, this.prepared, this.#leftovers, this.#attachment);
+    this.#answered = new AnsweredSide(this.#sent, this.prepared, this.#leftovers, this.#attachment, trust);
     this.#own = new OwnValues(this.#leftovers, ownSettings);
   }
 
@@ -341,11 +346,15 @@ export class SessionState {
   inspected(inspection: Inspection, clientEncoding: string): void {
     // Names that cannot be compared are left as they are.
     if (clientEncoding !== 'UTF8' && !areAscii(inspection, this.prepared)) return;
+    const { settings, channels } = this.#leftovers.remains;
     takeOver(inspection, this.#leftovers, this.prepared, this.#attachment.applied, (statement) =>
       this.#prepareAgain(statement),
     );
     this.prepared.unitEnded(false);
     this.#attachment.inspected();
+    const now = this.#leftovers.remains;
+    const isSame = areSame(settings, now.settings) && areSame(channels, now.channels);
+    this.#trust.judged(this.#answered.runner.takeSuspected(), isSame && this.pinReason === null);
   }
 
   // ----

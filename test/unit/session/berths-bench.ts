@@ -10,6 +10,7 @@ import type { SessionContext, SessionIntent } from '../../../src/session/context
 import { SharedBackends } from '../../../src/session/pooled/shared-backends.js';
 import { SessionRegistry } from '../../../src/session/registry.js';
 import type { NodeName } from '../../../src/util/brand.js';
+import { FakeClock } from '../../support/fake-clock.js';
 import type { FakeWire } from '../../support/fake-wire.js';
 import { fakeBackend, RelayBench } from '../relay/relay-bench.js';
 
@@ -41,7 +42,7 @@ export class BerthsBench {
       registry,
       counters,
       logger: silentLogger,
-      shared: new SharedBackends(),
+      shared: new SharedBackends({ of: () => null }, new FakeClock()),
       pool: {
         release: (backend: Backend, reason: string, isCleanable = true) => {
           released.push({ backend, reason, isCleanable });

@@ -49,7 +49,7 @@ function boardingOf(isOnDemand: boolean): Boarding {
   const greeter = new Greeter(identity, intent, new Greetings());
   greeter.greet(new Map([['TimeZone', 'UTC']]));
   const { state } = talk;
-  const owner = { id: 1, state, relay: bench.relays.relay, ownSettingShown: () => shown };
+  const owner = { id: 1, isPooled: false, state, relay: bench.relays.relay, ownSettingShown: () => shown };
   return new Boarding(owner, bench.berths, greeter, isOnDemand, bench.context);
 }
 

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { RawClient } from '../support/raw-client.js';
+import { frontend } from '../support/raw-messages.js';
+import { waitFor } from '../support/processes.js';
+import { CoreProxy, TIMEOUT_MS } from './core-lab.js';
+import { run, splitCluster, typesOf, waitForCatalog } from './split-lab.js';
+
+const { bind, describe, execute, parse, sync } = frontend;
+
+const cluster = splitCluster([
+  'create sequence numbers',
+  'create sequence others',
+  'alter sequence numbers owner to app',
+  'alter sequence others owner to app',
+  `create function keeps_setting() returns int language plpgsql as $$ begin perform set_config('work_mem', '7MB', false); return 1; end $$`,
+  `create function keeps_table() returns int language plpgsql as $$ begin create temp table secret as select 42 as n; return 1; end $$`,
+  `create function keeps_lock() returns int language plpgsql as $$ begin perform pg_advisory_lock(7); return 1; end $$`,
+  `create function keeps_nothing() returns int language plpgsql as $$ begin return 1; end $$`,
+]);
+
+/** A proxy with so many backends for all sessions of the primary. */
+async function start(t: Parameters<typeof CoreProxy.start>[0], size: number, pool: object = {}): Promise<CoreProxy> {
+  const proxy = await CoreProxy.start(t, cluster().nodes, { pool: { mode: 'transaction', size, ...pool } });
+  // The names of the database are asked for by the first session.
+  await run(await proxy.login('primary'), 'select 1');
+  await waitForCatalog(proxy);
+  return proxy;
+}
+
+async function one(client: RawClient, text: string): Promise<string> {
+  return String((await client.rows(text))[0]?.[0]);
+}
+
+function free(proxy: CoreProxy): number {
+  const [counts] = proxy.app.pool.counts.values();
+  return counts?.idle ?? 0;
+}
+
+test('many sessions take turns on one backend, each with its own settings', async (t) => {
+  const proxy = await start(t, 1);
+  const sessions = await Promise.all(Array.from({ length: 8 }, () => proxy.login('primary')));
+  await Promise.all(
+    sessions.map((session, i) => run(session, `set work_mem to '${i + 1}MB'`, `set app.who to '${i}'`)),
+  );
+  for (let round = 0; round < 3; round += 1) {
+    for (const [i, session] of sessions.entries()) {
+      assert.equal(await one(session, 'show work_mem'), `${i + 1}MB`);
+      assert.equal(await one(session, 'show app.who'), String(i));
+    }
+  }
+  const stranger = await proxy.login('primary');
+  assert.equal(await one(stranger, 'show work_mem'), '4MB');
+  // Not even that the setting exists.
+  assert.equal((await stranger.query('show app.who')).error?.code, '42704');
+  await run(sessions[0] ?? stranger, 'reset work_mem', 'reset all');
+  assert.equal(await one(sessions[0] ?? stranger, 'show work_mem'), '4MB');
+});
+
+test('a transaction keeps its backend, and others wait for it', async (t) => {
+  const proxy = await start(t, 1);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(a, 'begin', `set local work_mem to '9MB'`);
+  let isServed = false;
+  const waiting = one(b, 'show work_mem').finally(() => (isServed = true));
+  await waitFor(() => proxy.app.pool.waiting === 1, { timeoutMs: TIMEOUT_MS, what: 'the other session to wait' });
+  assert.equal(await one(a, 'show work_mem'), '9MB');
+  assert.equal(isServed, false);
+  await run(a, 'commit');
+  assert.equal(await waiting, '4MB');
+});
+
+test('whoever waits too long hears which bound it was', async (t) => {
+  const proxy = await start(t, 1, { wait_timeout: '300ms' });
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(a, 'begin');
+  const { error, status } = await b.query('select 1');
+  assert.equal(error?.code, '53300');
+  assert.equal(status, 'I');
+  await run(a, 'commit');
+  assert.equal(await one(b, 'select 2'), '2');
+});
+
+test('what cannot be brought to another backend keeps the session on its own, for as long as it is there', async (t) => {
+  const proxy = await start(t, 2);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  const things: readonly (readonly [string, string, string])[] = [
+    ['create temp table mine as select 5 as n', 'select n from mine', 'drop table mine'],
+    ['select 5 from (select pg_advisory_lock(3)) l', 'select 5', 'select pg_advisory_unlock(3)'],
+    ['begin; declare c cursor with hold for select 5; commit', 'fetch 1 from c', 'close c'],
+    ['select 5 from (select keeps_table()) t', 'select n - 37 from secret', 'drop table secret'],
+  ];
+  for (const [make, use, drop] of things) {
+    await a.query(make);
+    await run(b, 'select 1');
+    await waitFor(() => free(proxy) === 1, { timeoutMs: TIMEOUT_MS, what: `${make}: one backend to be free` });
+    for (let i = 0; i < 5; i += 1) {
+      await run(b, 'select 1');
+      assert.equal(await one(a, use), '5', make);
+    }
+    await a.query(drop);
+    await waitFor(() => free(proxy) === 2, { timeoutMs: TIMEOUT_MS, what: `${drop}: both backends to be free` });
+  }
+});
+
+test('a session that listens keeps its backend and hears of everything', async (t) => {
+  const proxy = await start(t, 2);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(a, 'listen news');
+  await run(b, `notify news, 'first'`);
+  const isThere = async (): Promise<boolean> => {
+    await run(a, 'select 1');
+    return a.notifications.length === 1;
+  };
+  await waitFor(isThere, { timeoutMs: TIMEOUT_MS, what: 'the notification' });
+  assert.equal(a.notifications[0]?.payload, 'first');
+  await run(a, 'unlisten *');
+  await waitFor(() => free(proxy) === 2, { timeoutMs: TIMEOUT_MS, what: 'both backends to be free' });
+});
+
+test('what a function leaves behind without a word is nobody else’s', async (t) => {
+  const proxy = await start(t, 1);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  for (let i = 0; i < 6; i += 1) {
+    assert.equal(await one(a, 'select keeps_setting()'), '1');
+    assert.equal(await one(a, 'show work_mem'), '7MB');
+    assert.equal(await one(b, 'show work_mem'), '4MB');
+    await run(a, 'reset work_mem');
+  }
+  for (let i = 0; i < 6; i += 1) assert.equal(await one(a, 'select keeps_nothing()'), '1');
+  await run(a, 'do $$ begin create temp table hidden as select 1; end $$');
+  await a.end();
+  assert.equal((await b.query('select * from hidden')).error?.code, '42P01');
+});
+
+test('the numbers of sequences are the session’s own, or none', async (t) => {
+  const proxy = await start(t, 1);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(a, `select nextval('numbers')`);
+  assert.equal(await one(a, `select currval('numbers') = lastval()`), 't');
+  await a.end();
+  const c = await proxy.login('primary');
+  await run(b, `select nextval('others')`);
+  assert.equal((await c.query('select lastval()')).error?.code, '55000');
+  const d = await proxy.login('primary');
+  await c.end();
+  await run(d, 'begin', `select nextval('others')`, 'select lastval()', 'commit');
+});
+
+test('prepared statements are where their session is, whatever others prepare under the same names', async (t) => {
+  const proxy = await start(t, 1);
+  const sessions = await Promise.all(Array.from({ length: 4 }, () => proxy.login('primary')));
+  for (const [i, session] of sessions.entries()) {
+    session.send(parse(`select ${i}, $1::int`, { name: 's' }), describe('S', 's'), sync());
+    assert.equal(typesOf(await session.reply()), '1tTZ');
+  }
+  for (let round = 0; round < 3; round += 1) {
+    for (const [i, session] of sessions.entries()) {
+      session.send(bind({ statement: 's', values: [String(round)] }), execute(), sync());
+      assert.deepEqual((await session.reply()).rows, [[String(i), String(round)]]);
+    }
+  }
+  const [first, second] = sessions;
+  assert.ok(first !== undefined && second !== undefined);
+  assert.equal(await one(first, 'select count(*) from pg_prepared_statements'), '1');
+  await run(first, 'deallocate s');
+  first.send(bind({ statement: 's', values: ['1'] }), execute(), sync());
+  assert.equal((await first.reply()).error?.code, '26000');
+  second.send(parse('select 9', { name: 's' }), sync());
+  assert.equal((await second.reply()).error?.code, '42P05');
+  await run(second, 'prepare q as select 77');
+  await run(first, 'select 1');
+  assert.equal(await one(second, 'execute q'), '77');
+});
+
+test('a statement that others have prepared needs no backend to be prepared once more', async (t) => {
+  const proxy = await start(t, 1);
+  const [a, b] = [await proxy.login('primary'), await proxy.login('primary')];
+  a.send(parse('select 41 + $1::int', { name: 'p' }), sync());
+  assert.equal(typesOf(await a.reply()), '1Z');
+  await run(a, 'begin');
+  b.send(parse('select 41 + $1::int', { name: 'p' }), sync());
+  assert.equal(typesOf(await b.reply()), '1Z');
+  await run(a, 'commit');
+  b.send(bind({ statement: 'p', values: ['1'] }), execute(), sync());
+  assert.deepEqual((await b.reply()).rows, [['42']]);
+});
