@@ -9,7 +9,7 @@ import type { SessionContext } from './context.js';
 import type { Greeter } from './greeter.js';
 import { Replayer } from './replayer.js';
 import type { UnitChoice } from './split/chooser.js';
-import { failureReplay, joinReplays, ReplayKind, sequencesReplay, settingReplay } from './state/replay-plan.js';
+import { failureReplay, isSure, joinReplays, ReplayKind, sequencesReplay, settingReplay } from './state/replay-plan.js';
 import type { SessionReplay } from './state/replay-plan.js';
 import type { SessionState } from './state/session-state.js';
 
@@ -42,6 +42,7 @@ export class Boarding {
   readonly #reading: () => TextFacts;
   readonly #context: SessionContext;
   #lacksStatement = false;
+  #isAhead = false;
   /** Prepared statements are brought when they are needed, and not all at once. */
   readonly #isOnDemand: boolean;
   /** The unit that waits shows a setting of ours, and its node has been told the value. */
@@ -74,6 +75,11 @@ export class Boarding {
     return replay !== null;
   }
 
+  /** State is on its way, and the unit that needs it goes right behind it. */
+  get isAhead(): boolean {
+    return this.#isAhead;
+  }
+
   /** Attaches a backend of the session if it is parked, or has just come. True: nothing of the client may run before `done`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean {
     const { state, relay } = this.#owner;
@@ -91,7 +97,8 @@ export class Boarding {
     }
     this.#replayer.begin(replay);
     relay.replay(replay);
-    return true;
+    this.#isAhead = isSure(replay);
+    return !this.#isAhead;
   }
 
   /** Ends the open unit on the attached backend; then `done`. */
@@ -122,6 +129,7 @@ export class Boarding {
     if (replay !== null) this.#owner.state.replayed(replay, refused);
     this.#lacksStatement = replay?.parts.some(({ kind }, at) => isOfStatement(kind) && refused.has(at)) === true;
     this.#replayer.begin(null);
+    this.#isAhead = false;
     if (failure !== null) return failure;
     this.#tellParameters();
     if (notice !== null) this.#owner.relay.say(notice);
@@ -131,6 +139,7 @@ export class Boarding {
   /** The backend is gone, with what was on its way there. */
   drop(): void {
     this.#replayer.begin(null);
+    this.#isAhead = false;
   }
 
   /** The client hears what the backend reports of itself and it does not know. */

@@ -261,11 +261,14 @@ export class Conversation implements RelayOwner {
   }
 
   onReplayDone(): void {
+    const wasAhead = this.#parts.boarding.isAhead;
     const failure = this.#parts.boarding.done();
     if (failure !== null) {
       this.#parts.seeker.later(() => this.#cannotBoard(failure));
       return;
     }
+    // The unit is on its way.
+    if (wasAhead) return;
     // What a statement that cannot be prepared is, the primary says.
     const isAtStandby = this.#owner.target === 'standby' && !this.#owner.isInTransaction;
     if (isAtStandby && this.#parts.boarding.lacksStatement) this.#parts.split?.chooser.refuse(1);

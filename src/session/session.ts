@@ -312,9 +312,10 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#lastNode = this.node;
     this.#lastAtMs = this.#context.clock.nowMs();
     this.#context.counters.routed.add(this.intent.route, target, reason);
-    this.#split?.admitted(relay.isQuiet);
+    const isAlone = relay.isQuiet || this.#boarding.isAhead;
+    this.#split?.admitted(isAlone);
     if (this.#split !== null || this.isPooled) this.#berths.used();
-    if (this.#split?.explains === true && relay.isQuiet) relay.say(decisionNotice(target, this.node, reason));
+    if (this.#split?.explains === true && isAlone) relay.say(decisionNotice(target, this.node, reason));
   }
 
   onBackend(berth: Berth): void {

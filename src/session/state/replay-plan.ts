@@ -56,6 +56,44 @@ export interface SessionReplay extends Replay {
   readonly parts: readonly ReplayPart[];
 }
 
+/** Kinds that only fail where the unit behind them fails too, and says so. */
+const HARMLESS: ReadonlySet<ReplayKind> = new Set([
+  ReplayKind.Parse,
+  ReplayKind.Prepare,
+  ReplayKind.Trace,
+  ReplayKind.Close,
+  ReplayKind.Sequences,
+]);
+
+/** Settings that any session can set to whatever it could set them to once, on any backend. */
+const SURE_SETTINGS: ReadonlySet<string> = new Set([
+  'application_name',
+  'bytea_output',
+  'client_min_messages',
+  'datestyle',
+  'default_transaction_deferrable',
+  'default_transaction_isolation',
+  'default_transaction_read_only',
+  'extra_float_digits',
+  'idle_in_transaction_session_timeout',
+  'intervalstyle',
+  'jit',
+  'lock_timeout',
+  'search_path',
+  'statement_timeout',
+  'synchronous_commit',
+  'timezone',
+  'work_mem',
+]);
+
+/** The unit may be sent behind it without a look at the answers. Of all else it must be known that it has arrived. */
+export function isSure({ parts }: SessionReplay): boolean {
+  return parts.every(
+    ({ kind, name }) =>
+      HARMLESS.has(kind) || (kind === ReplayKind.Setting && (SURE_SETTINGS.has(name) || name.includes('.'))),
+  );
+}
+
 /** One after the other, in one write; null when there is none. */
 export function joinReplays(replays: readonly (SessionReplay | null)[]): SessionReplay | null {
   const some = replays.filter((replay) => replay !== null);
