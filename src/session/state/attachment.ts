@@ -21,6 +21,9 @@ export const STALE_MAX = 100;
 /** Most statements that are closed at once. */
 export const CLOSES_MAX = 500;
 
+/** What is on a backend of another session's has yet to be looked through. */
+const NOT_SWEPT = -1;
+
 /** What a backend that nobody has used has. */
 const nothingThere: StateThere = { settings: noRemains.settings, channels: noRemains.channels, madeUp: new Set() };
 
@@ -83,6 +86,7 @@ export class Attachment {
   /** That backend is given to another session: whatever is noted from now on is not about it. */
   leave(applied: Applied): void {
     if (this.#applied === applied) this.#applied = new Applied();
+    applied.sweptAt = NOT_SWEPT;
     this.#begin();
   }
 
