@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeOwnedFolder } from '../../src/cli/demo/postgres/data-directory.js';
 import { replayProcesses } from '../../src/cli/demo/postgres/postmaster.js';
-import { StoppedProcesses, commandOf, isAlive, killTree } from '../../src/cli/demo/postgres/process-tree.js';
+import {
+  StoppedProcesses,
+  commandOf,
+  isAlive,
+  killTree,
+  sendSignal,
+} from '../../src/cli/demo/postgres/process-tree.js';
 import type { Identity } from '../../src/cli/demo/postgres/run-program.js';
 import { TestProcess, testGuard, waitFor } from './processes.js';
 
@@ -158,6 +164,16 @@ export class PatroniNode {
 
   /** Kills what is left and removes the folder. */
   async close(): Promise<void> {
+    await this.#patroni?.kill();
+    this.#frozen.continue();
+    this.#replayPaused.continue();
+    const postmaster = this.#findPostmaster();
+    // An immediate shutdown: the postmaster takes its shared memory away, which nobody else does once the folder is gone.
+    if (postmaster !== null && sendSignal(postmaster, 'SIGQUIT'))
+      await waitFor(() => !isAlive(postmaster), {
+        timeoutMs: DEATH_TIMEOUT_MS,
+        what: `the end of ${this.name}`,
+      }).catch(() => {});
     await this.crash();
     this.#unguard();
     await rm(this.#options.folder, { recursive: true, force: true, maxRetries: 5 });

@@ -305,9 +305,10 @@ export class PostgresServer {
     await this.#pgCtl(['reload', '-D', this.dataDirectory]);
   }
 
-  /** Kills the server and removes its folder. May be called more than once. */
+  /** Ends the server and removes its folder. May be called more than once. */
   async close(): Promise<void> {
-    await this.kill();
+    // Not killed: it takes its shared memory away, which nobody else does once the folder is gone.
+    if (this.isRunning) await this.#running().stop('immediate');
     this.#unguard();
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
