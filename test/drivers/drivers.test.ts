@@ -16,13 +16,17 @@ const run = promisify(execFile);
 const PROGRAMS = resolve('test/drivers/programs');
 const JDBC = '/usr/share/java/postgresql.jar';
 const PROGRAM_TIMEOUT_MS = 60_000;
+/** As many backends as the most that one program holds at a time in transactions. */
+const TRANSACTION_POOL = 4;
 const { user, password, database } = roles.app;
 
 /** The proxy in front of a primary and a standby, with SCRAM and without any password of a client in its configuration. */
-for (const route of ['primary', 'split'] as const) driversThrough(route);
+for (const mode of ['session', 'transaction'] as const) {
+  for (const route of ['primary', 'split'] as const) driversThrough(route, mode);
+}
 
-function driversThrough(route: 'primary' | 'split'): void {
-  describe(`drivers through the ${route} route, unchanged`, () => {
+function driversThrough(route: 'primary' | 'split', mode: 'session' | 'transaction'): void {
+  describe(`drivers through the ${route} route, unchanged, pool mode ${mode}`, () => {
     let port = 0;
     let standbyPort = 0;
     let adminPort = 0;
@@ -47,6 +51,7 @@ function driversThrough(route: 'primary' | 'split'): void {
           { name: 'all', address: '127.0.0.1:0', route },
           { name: 'standby', address: '127.0.0.1:0', route: 'standby' },
         ],
+        pool: mode === 'session' ? {} : { mode, size: TRANSACTION_POOL },
         auth: { query: 'SELECT * FROM switchyard.user_lookup($1)' },
         admin: { address: '127.0.0.1:0' },
       });
@@ -145,8 +150,8 @@ function driversThrough(route: 'primary' | 'split'): void {
     it('pgbench, in every protocol, on both routes', async () => {
       const at = (where: number) => ['-h', '127.0.0.1', '-p', String(where), '-U', user, '-n'];
       await program('pgbench', ...at(port), '-i', '-q', database);
-      for (const mode of ['simple', 'extended', 'prepared']) {
-        const load = ['-M', mode, '-c', '4', '-j', '2', '-t', '200', database];
+      for (const protocol of ['simple', 'extended', 'prepared']) {
+        const load = ['-M', protocol, '-c', '4', '-j', '2', '-t', '200', database];
         for (const parameters of [['-N', ...at(port)], ['-S', ...at(port)], ['-S', ...at(standbyPort)], at(port)]) {
           const { stdout } = await program('pgbench', ...parameters, ...load);
           assert.match(stdout, /number of transactions actually processed: 800\/800/, stdout);
