@@ -68,6 +68,12 @@ export class BackendSide implements BackendSink {
     if (this.#backend !== null) this.#send(this.#backend, replay);
   }
 
+  replayAhead(replay: Replay): void {
+    if (this.#backend === null) return;
+    this.#expect(this.#backend, replay);
+    this.#parts.flow.aheadOfClient(replay.bytes);
+  }
+
   detach(): Backend | null {
     const backend = this.#backend;
     this.#bind(null);
@@ -212,12 +218,16 @@ export class BackendSide implements BackendSink {
   }
 
   #send(backend: Backend, replay: Replay): void {
+    this.#expect(backend, replay);
+    backend.send(replay.bytes);
+  }
+
+  #expect(backend: Backend, { types }: Replay): void {
     this.#replaysDone = 0;
-    for (const type of replay.types) {
+    for (const type of types) {
       backend.tracker.sent(type, true);
       if (type === Frontend.Query || type === Frontend.Sync) this.#replaysLeft += 1;
     }
-    backend.send(replay.bytes);
   }
 
   #bind(backend: Backend | null): void {

@@ -6,6 +6,8 @@ export class Flow {
   readonly #client: Wire;
   #isClientFull = false;
   #isBackendFull = false;
+  /** Goes to the backend in front of what the client sends next, in one write. */
+  #ahead: Buffer | null = null;
 
   constructor(client: Wire) {
     this.#client = client;
@@ -18,8 +20,15 @@ export class Flow {
     backend?.wire.pause();
   }
 
+  /** Lets messages wait for what the client is about to send. */
+  aheadOfClient(bytes: Buffer): void {
+    this.#ahead = bytes;
+  }
+
   toBackend(bytes: Buffer, backend: Backend): void {
-    if (backend.send(bytes)) return;
+    const all = this.#ahead === null ? bytes : Buffer.concat([this.#ahead, bytes]);
+    this.#ahead = null;
+    if (backend.send(all)) return;
     this.#isBackendFull = true;
     this.#client.pause();
   }
@@ -38,6 +47,7 @@ export class Flow {
 
   /** The backend leaves: nobody must stay paused for its sake, nor it for the client's. */
   release(backend: Backend | null, isClientStopped: boolean): void {
+    this.#ahead = null;
     if (this.#isClientFull) backend?.wire.resume();
     this.backendDrained(isClientStopped);
   }

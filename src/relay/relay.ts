@@ -144,6 +144,8 @@ export interface Relay {
   detach(): Backend | null;
   /** Sends messages of our own to the attached backend, which owes nothing; `onReplayDone` tells when they are answered. */
   replay(replay: Replay): void;
+  /** The same from inside `onUnitStart`, for a unit that is admitted: it goes right behind them, in one write. */
+  replayAhead(replay: Replay): void;
   /** Ends the open unit with a Sync of our own, of which the client does not hear; `onReplayDone` tells when it is answered. */
   endUnit(): void;
   /** Takes the backend away at once and ends it: the owner hears `onBackendLost` before this returns. */

@@ -94,6 +94,10 @@ export class StreamRelay implements Relay {
     this.#node.replay(replay);
   }
 
+  replayAhead(replay: Replay): void {
+    this.#node.replayAhead(replay);
+  }
+
   endUnit(): void {
     this.#client.endUnit();
     this.#node.replay(syncOnly);

@@ -96,8 +96,9 @@ export class Boarding {
       return false;
     }
     this.#replayer.begin(replay);
-    relay.replay(replay);
-    this.#isAhead = isSure(replay);
+    this.#isAhead = choice !== null && isSure(replay);
+    if (this.#isAhead) relay.replayAhead(replay);
+    else relay.replay(replay);
     return !this.#isAhead;
   }
 

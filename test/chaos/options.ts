@@ -27,6 +27,7 @@ and checks what the clients were told against what is true. Needs root on Debian
   --only A,B,...       Only these faults, see --list.
   --mix KIND           Clients: ${MIXES.join(', ')} (default mixed).
   --route split        The clients of the primary are on a split listener, and some more read what they have written there.
+  --pool transaction   The clients share backends, fewer than they are.
   --asynchronous       synchronous_mode off: a crash may lose what was acknowledged, and that is not counted against the proxy.
   --etcd 1|3           Members of etcd (default 3).
 
@@ -64,6 +65,7 @@ export function readOptions(argv: readonly string[]): Request {
       durationMs: values.minutes === undefined ? Infinity : wholeNumber('minutes', values.minutes) * 60_000,
       mix: values.mix === undefined ? wanted.mix : mixOf(values.mix),
       route: routeOf(values.route ?? 'primary'),
+      poolMode: poolModeOf(values.pool ?? 'session'),
       isSynchronous: values.asynchronous === true ? false : wanted.isSynchronous,
       etcdMembers: values.etcd === undefined ? wanted.etcdMembers : etcdMembersOf(values.etcd),
       holdTimeoutMs: HOLD_TIMEOUT_MS,
@@ -134,6 +136,7 @@ function parse(argv: readonly string[]) {
       only: { type: 'string' },
       mix: { type: 'string' },
       route: { type: 'string' },
+      pool: { type: 'string' },
       asynchronous: { type: 'boolean' },
       etcd: { type: 'string' },
       short: { type: 'boolean' },
@@ -164,6 +167,11 @@ function mixOf(text: string): Mix {
 
 function routeOf(text: string): Plan['route'] {
   if (text !== 'primary' && text !== 'split') throw new Error('--route knows primary and split');
+  return text;
+}
+
+function poolModeOf(text: string): Plan['poolMode'] {
+  if (text !== 'session' && text !== 'transaction') throw new Error('--pool knows session and transaction');
   return text;
 }
 

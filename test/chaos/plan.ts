@@ -24,6 +24,7 @@ export interface Plan {
   readonly mix: Mix;
   /** Of the listener that all clients use who are not on the standbys by their own wish. */
   readonly route: 'primary' | 'split';
+  readonly poolMode: 'session' | 'transaction';
   readonly isSynchronous: boolean;
   readonly etcdMembers: number;
   readonly holdTimeoutMs: number;

@@ -16,12 +16,15 @@ const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 60_000;
 const SCRAPE_TIMEOUT_MS = 5_000;
 const GROUP = 'proxy';
+/** Of each node, user and database, for clients that share them. */
+const SHARED_BACKENDS = 10;
 /** pino's number for "error". */
 const ERROR_LEVEL = 50;
 
 export interface ProxyOptions {
   /** Of the listener `primary`. */
   readonly route: 'primary' | 'split';
+  readonly poolMode: 'session' | 'transaction';
   readonly logLevel: string;
   readonly holdTimeoutMs: number;
 }
@@ -57,7 +60,11 @@ export class ProxyUnderTest {
       ...yardConfig(cluster, {
         promotion: { hold_timeout: `${options.holdTimeoutMs}ms` },
         // Idle backends go soon, so that what stays is what was forgotten.
-        pool: { idle_timeout: '2s' },
+        pool: {
+          idle_timeout: '2s',
+          mode: options.poolMode,
+          ...(options.poolMode === 'transaction' ? { size: SHARED_BACKENDS } : {}),
+        },
       }),
       listeners: [
         { name: 'primary', address: `127.0.0.1:${proxy.primaryPort}`, route: options.route },
