@@ -20,8 +20,10 @@ class OwnQuery implements BackendSink {
   #error: Error | null;
   readonly #done: (error: Error | null, rows: readonly TextRow[]) => void;
   #isDone: boolean;
+  readonly #backend: Backend;
 
-  constructor(done: (error: Error | null, rows: readonly TextRow[]) => void) {
+  constructor(backend: Backend, done: (error: Error | null, rows: readonly TextRow[]) => void) {
+    this.#backend = backend;
     this.#parser = new Parser();
     this.#rows = [];
     this.#error = null;
@@ -39,6 +41,8 @@ class OwnQuery implements BackendSink {
     if (type === BackendType.ErrorResponse && end !== NOT_READ) {
       const error = new NodeError(buffer, start, end);
       this.#error ??= error;
+      // Behind the answer: whoever gets the backend next must not wait for a word that was said already.
+      if (this.#isDone) this.#backend.destroy();
       // A FATAL has no ReadyForQuery behind it.
       if (error.fields.severity !== 'ERROR') this.finish(error);
     } else if (type === BackendType.DataRow) this.#takeRow(buffer, start, end);
@@ -86,7 +90,7 @@ export function ownQuery(
   values: readonly string[] | null = null,
 ): Promise<readonly TextRow[]> {
   return new Promise((resolve, reject) => {
-    const query = new OwnQuery((error, rows) => {
+    const query = new OwnQuery(backend, (error, rows) => {
       clearTimeout(timer);
       if (error === null) resolve(rows);
       else reject(error);
