@@ -44,6 +44,8 @@ export interface BackendRequest {
   /** The same parameters as one string: backends are shared among sessions that have it in common. */
   readonly startupKey: string;
   readonly isReplication: boolean;
+  /** Sessions take turns on it, and nobody cleans it in between (`putBack`): it is never mixed up with those that are one session's. */
+  readonly isShared: boolean;
   readonly credentials: BackendCredentials;
   /** Null: any role will do. */
   readonly proof: PrimaryProof | null;
@@ -131,11 +133,14 @@ export class Pool {
     return { isQueued, cancel: () => waiter.cancel() };
   }
 
-  /** An idle backend that can be had at once, to be given back by `putBack` or `release`; null: ask with `acquire`. */
-  take(request: BackendRequest): Backend | null {
+  /**
+   * The idle backend that was used last, if one can be had at once and `fits` says yes to it; to be given back by `putBack` or `release`.
+   * Null: ask with `acquire`.
+   */
+  take(request: BackendRequest, fits: ((backend: Backend) => boolean) | null = null): Backend | null {
     // Nobody goes before those who wait.
     if (this.#waiting.length > 0) return null;
-    const backend = this.#takeIdle(this.#buckets.of(request), request);
+    const backend = this.#takeIdle(this.#buckets.of(request), request, fits);
     if (backend !== null) this.#counters.backendsReused += 1;
     return backend;
   }
@@ -243,7 +248,7 @@ export class Pool {
         await provePrimary(backend, request.proof, request.isReplication, this.#connectLimits.connectTimeoutMs);
       }
       this.#buckets.countDialling(bucket, -1);
-      this.#startupKeys.set(backend, request.startupKey);
+      this.#startupKeys.set(backend, keyOf(request));
       this.#counters.backendsOpened += 1;
       this.#counters.backendConnectDuration.observeMs(this.#clock.nowMs() - startedAtMs);
     } catch (error) {
@@ -268,7 +273,7 @@ export class Pool {
       if (backend.closed) {
         this.#buckets.count(bucket, -1);
         waiter.settle((done) => done(new SwitchyardError('backend_lost', 'connection to the node was lost'), null));
-      } else this.#putIdle(bucket, backend, waiter.request.startupKey);
+      } else this.#putIdle(bucket, backend, keyOf(waiter.request));
       this.#serveNext();
       return;
     }
@@ -276,10 +281,15 @@ export class Pool {
   }
 
   /** An idle backend may be given on when it has the same startup parameters, and for a primary request its own proof. */
-  #takeIdle(bucket: Bucket, request: BackendRequest): Backend | null {
+  #takeIdle(
+    bucket: Bucket,
+    request: BackendRequest,
+    fits: ((backend: Backend) => boolean) | null = null,
+  ): Backend | null {
     for (let i = bucket.idle.length - 1; i >= 0; i -= 1) {
       const entry = bucket.idle[i];
-      if (entry === undefined || entry.startupKey !== request.startupKey) continue;
+      if (entry === undefined || entry.startupKey !== keyOf(request)) continue;
+      if (fits !== null && !fits(entry.backend)) continue;
       if (request.proof !== null && !entry.backend.isProvenPrimary) continue;
       bucket.idle.splice(i, 1);
       if (entry.backend.closed || !entry.backend.isAtBoundary || this.#isTooOld(entry.backend)) {
@@ -371,7 +381,7 @@ export class Pool {
     this.#waiting.offer((waiter) => {
       const bucket = this.#buckets.of(waiter.request);
       const canServe =
-        bucket.idle.some((entry) => entry.startupKey === waiter.request.startupKey) || this.#hasRoom(bucket);
+        bucket.idle.some((entry) => entry.startupKey === keyOf(waiter.request)) || this.#hasRoom(bucket);
       if (canServe) this.#serve(waiter);
       return canServe;
     });
@@ -404,4 +414,8 @@ export class Pool {
   #isTooOld(backend: Backend): boolean {
     return this.limits.maxLifetimeMs > 0 && this.#clock.nowMs() - backend.openedAtMs >= this.limits.maxLifetimeMs;
   }
+}
+
+function keyOf(request: BackendRequest): string {
+  return request.isShared ? `shared\0${request.startupKey}` : request.startupKey;
 }

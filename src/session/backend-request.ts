@@ -21,6 +21,7 @@ export function backendRequest(
     parameters: identity.parameters,
     startupKey: identity.startupKey,
     isReplication: identity.isReplication,
+    isShared: false,
     credentials: identity.credentials,
     proof: isPrimary ? { systemIdentifier: view.systemIdentifier, timelineMin: view.highestTimeline } : null,
   };
