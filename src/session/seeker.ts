@@ -1,6 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import { NodeError } from '../backend/node-error.js';
-import type { PoolTicket } from '../backend/pool.js';
+import type { PoolTicket } from '../backend/pool/pool-request.js';
 import { SwitchyardError } from '../errors.js';
 import { Admission } from '../relay/relay.js';
 import { HoldReason, RouteReason } from '../routing/router.js';

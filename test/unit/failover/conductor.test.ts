@@ -34,7 +34,12 @@ class Bench {
       logger: silentLogger,
       counters: new Counters(),
       registry: this.registry,
-      pool: { closeIdle: () => {} } as unknown as Pool,
+      pool: {
+        closeIdle: () => {},
+        forgetFailures: () => {},
+        noteLoss: () => {},
+        warmUp: () => {},
+      } as unknown as Pool,
       greetings: new Greetings(),
       primaryHold: this.primaryHold,
       standbyHold: new HoldQueue(LIMITS, this.clock),
