@@ -81,9 +81,10 @@ export class LoginFailures {
     return failure.trial !== null || this.#clock.nowMs() < failure.untilMs ? failure.error : null;
   }
 
-  /** When the next try is due; null: nothing keeps anybody from trying. */
+  /** When the next try is due; null: it is under way, or nothing keeps anybody from trying. */
   untilMs(bucket: Bucket): number | null {
-    return this.#failures.get(bucket)?.untilMs ?? null;
+    const failure = this.#failures.get(bucket);
+    return failure === undefined || failure.trial !== null ? null : failure.untilMs;
   }
 
   /** What the node said last in this bucket. */

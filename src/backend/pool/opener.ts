@@ -96,7 +96,8 @@ export class Opener {
     const isKnown = this.failures.has(opening.bucket);
     if (!this.failures.note(opening, error)) return;
     const { node, user, database } = opening.bucket;
-    const pauseMs = Math.round((this.failures.untilMs(opening.bucket) ?? 0) - clock.nowMs());
+    const untilMs = this.failures.untilMs(opening.bucket);
+    const pauseMs = untilMs === null ? 0 : Math.round(untilMs - clock.nowMs());
     const fields = { node, user, database, code: codeOf(error), error: error.message, pauseMs };
     if (isKnown) logger.debug(fields, 'the node refuses the log-in still');
     else logger.warn(fields, 'the node refuses a log-in: the next one waits');

@@ -34,6 +34,7 @@ export class Upkeep {
   readonly #parts: UpkeepParts;
   #timer: ClockTimer | null = null;
   #sweptAtMs = 0;
+  #isClosed = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
@@ -46,12 +47,13 @@ export class Upkeep {
 
   /** There is something to look after. */
   start(): void {
-    if (this.#timer !== null) return;
+    if (this.#timer !== null || this.#isClosed) return;
     this.#sweptAtMs = this.#parts.clock.nowMs();
     this.#arm();
   }
 
   close(): void {
+    this.#isClosed = true;
     if (this.#timer !== null) this.#parts.clock.clearTimer(this.#timer);
     this.#timer = null;
   }
@@ -95,7 +97,10 @@ export class Upkeep {
     }
     if (bucket.count < least && bucket.newestKind !== null) ahead.keep(bucket, bucket.newestKind, least);
     const isUnused = bucket.count === 0 && bucket.waiters.length === 0 && !failures.has(bucket);
-    if (isUnused && (!bucket.hasOpened || nowMs - bucket.askedAtMs > REMEMBER_MS)) buckets.forget(bucket);
+    if (!isUnused || (bucket.hasOpened && nowMs - bucket.askedAtMs <= REMEMBER_MS)) return;
+    if (bucket.timer !== null) this.#parts.clock.clearTimer(bucket.timer);
+    bucket.timer = null;
+    buckets.forget(bucket);
   }
 
   #closeIdle(kind: Kind, least: number, nowMs: number): void {

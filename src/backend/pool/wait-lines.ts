@@ -350,18 +350,20 @@ export class WaitLines {
   }
 
   #nextLookMs(bucket: Bucket, nowMs: number): number | null {
-    const { waitTimeoutMs, reserveSize, reserveTimeoutMs } = this.#parts.limits();
+    const { waitTimeoutMs, size, reserveSize, reserveTimeoutMs } = this.#parts.limits();
     let atMs = Number.POSITIVE_INFINITY;
-    for (const { sinceMs } of bucket.waiters) {
-      // Those who are late already are about to log in.
-      if (sinceMs + waitTimeoutMs <= nowMs) continue;
-      atMs = sinceMs + waitTimeoutMs;
+    for (const { sinceMs, opening } of bucket.waiters) {
+      // Who is about to log in may be late.
+      if (sinceMs + waitTimeoutMs <= nowMs && opening?.isStarted === true) continue;
+      atMs = Math.max(nowMs, sinceMs + waitTimeoutMs);
       break;
     }
-    const reserveAtMs = (bucket.waiters.first?.sinceMs ?? 0) + reserveTimeoutMs;
-    if (bucket.blockedBy === Bound.Size && reserveSize > 0 && reserveAtMs > nowMs) atMs = Math.min(atMs, reserveAtMs);
-    const tryAtMs = this.#parts.opener.failures.untilMs(bucket) ?? 0;
-    if (bucket.blockedBy === Bound.Failing && tryAtMs > nowMs) atMs = Math.min(atMs, tryAtMs);
+    // What is due already has become so since it was looked at: another look follows at once.
+    if (bucket.blockedBy === Bound.Size && bucket.count < size + reserveSize) {
+      atMs = Math.min(atMs, Math.max(nowMs, (bucket.waiters.first?.sinceMs ?? 0) + reserveTimeoutMs));
+    }
+    const tryAtMs = this.#parts.opener.failures.untilMs(bucket);
+    if (bucket.blockedBy === Bound.Failing && tryAtMs !== null) atMs = Math.min(atMs, Math.max(nowMs, tryAtMs));
     return Number.isFinite(atMs) ? atMs : null;
   }
 
