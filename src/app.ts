@@ -9,6 +9,7 @@ import type { ExplainParts } from './admin/explain.js';
 import type { MonitorConnection } from './backend/monitor-connection.js';
 import { openMonitor } from './backend/open-monitor.js';
 import { Pool } from './backend/pool.js';
+import { NodeConnector } from './backend/pool/node-connector.js';
 import { Catalogs } from './cluster/catalogs.js';
 import type { CatalogsOptions } from './cluster/catalogs.js';
 import { ClusterWatch } from './cluster/cluster-watch.js';
@@ -24,6 +25,7 @@ import { CandidateGuard } from './failover/candidate-guard.js';
 import { Conductor } from './failover/conductor.js';
 import { ConnectionRoom } from './failover/connection-room.js';
 import { Drain } from './failover/drain.js';
+import { ClusterForesight } from './failover/foresight.js';
 import { HoldQueue } from './failover/hold-queue.js';
 import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
@@ -112,13 +114,8 @@ export class App {
         'session ends',
       ),
     );
-    const connectLimits = {
-      connectTimeoutMs: config.pool.connectTimeoutMs,
-      keepAliveMs: config.limits.tcpKeepaliveMs,
-      bufferBytes: config.limits.clientBufferBytes,
-      messageBytesMax: config.limits.messageBytes,
-    };
-    this.pool = new Pool(config.pool, connectLimits, clock, logger, this.counters);
+    const connector = new NodeConnector(() => this.config, clock);
+    this.pool = new Pool(config.pool, { clock, logger, counters: this.counters, connector });
     this.watch = new ClusterWatch(
       config.cluster,
       config.routing,
@@ -155,6 +152,7 @@ export class App {
       announceTimeoutMs: () => this.config.promotion.announceTimeoutMs,
       setDrained: (standbys) => this.watch.store.setDrained(standbys),
     });
+    this.pool.foresight = new ClusterForesight({ view, gate: this.conductor, registry: this.registry, room });
     this.guard = new CandidateGuard({
       clock,
       logger,
@@ -305,6 +303,7 @@ export class App {
     this.#keeper.context.limits = sessionLimits(config);
     this.#keeper.rules = rules;
     this.#keeper.directory.replace(sources);
+    this.pool.forgetFailures(null);
     this.watch.reconfigure(config.routing);
     this.catalogs.reconfigure(catalogOptions(config));
     this.#keeper.context.split.refused.clear();

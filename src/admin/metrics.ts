@@ -2,6 +2,7 @@ import type { EventLoopDelay } from '../metrics/event-loop-delay.js';
 import { addProcessMetrics } from '../metrics/process-metrics.js';
 import { MetricsRegistry } from '../metrics/registry.js';
 import { addClusterMetrics } from './cluster-metrics.js';
+import { addPoolMetrics } from './pool-metrics.js';
 import type { Proxy } from './proxy.js';
 import { readinessOf } from './readiness.js';
 import { addRoutingMetrics } from './routing-metrics.js';
@@ -15,6 +16,7 @@ export function buildMetrics(proxy: Proxy, loop: EventLoopDelay, version: string
   const metrics = new MetricsRegistry();
   addSessionMetrics(metrics, proxy);
   addTrafficMetrics(metrics, proxy);
+  addPoolMetrics(metrics, proxy);
   addRoutingMetrics(metrics, proxy);
   addClusterMetrics(metrics, proxy);
   addProgramMetrics(metrics, proxy, loop, version);

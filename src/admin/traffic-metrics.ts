@@ -21,11 +21,15 @@ const BACKEND_CLOSE_REASONS = [
   'not_wanted',
   'role_change',
   'idle_timeout',
+  'max_idle',
+  'max_lifetime',
   'standby_idle',
   'refused',
   'replay_failed',
   'ended_by_node',
   'reset_failed',
+  'not_clean',
+  'not_reusable',
   'stale',
   'room',
   'closed',
@@ -209,5 +213,4 @@ function addBackendMetrics(metrics: MetricsRegistry, { counters, pool, watch }: 
     counters.backendConnectFailures,
     CONNECT_FAILURES,
   );
-  metrics.gauge('pool_waiting', 'Sessions that wait for a backend because the pool is full.', () => pool.waiting);
 }

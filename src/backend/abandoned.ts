@@ -3,7 +3,6 @@ import type { Logger } from '../log.js';
 import type { Clock, ClockTimer } from '../util/clock.js';
 import { SinkMode } from './backend.js';
 import type { Backend } from './backend.js';
-import { forwardCancel } from './forward-cancel.js';
 import { deafSink, IdleSink } from './idle-sink.js';
 
 /** How long a node may take to end a backend whose statement was cancelled, before we end the connection ourselves. */
@@ -18,14 +17,15 @@ const CLOSE_MS = 1_000;
 export class AbandonedBackends {
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #dialTimeoutMs: number;
+  readonly #cancel: (backend: Backend) => Promise<void>;
   readonly #backends = new Map<Backend, ClockTimer>();
   readonly #cancels = new Set<Promise<void>>();
 
-  constructor(clock: Clock, logger: Logger, dialTimeoutMs: number) {
+  /** `cancel` has what a backend is doing cancelled; see `forwardCancel`. */
+  constructor(clock: Clock, logger: Logger, cancel: (backend: Backend) => Promise<void>) {
     this.#clock = clock;
     this.#logger = logger;
-    this.#dialTimeoutMs = dialTimeoutMs;
+    this.#cancel = cancel;
   }
 
   /** Ends the backend, and what it is doing; `onGone` is called once, when the node has closed the connection or took too long to. */
@@ -46,7 +46,7 @@ export class AbandonedBackends {
     this.#backends.set(backend, this.#clock.setTimer(ABANDON_MS, late));
     backend.attach(new IdleSink(backend, gone), SinkMode.Own);
     backend.terminate();
-    const cancel = forwardCancel(backend, this.#dialTimeoutMs).catch((error: unknown) => {
+    const cancel = this.#cancel(backend).catch((error: unknown) => {
       const { node } = backend.identity;
       this.#logger.debug({ node, error: messageOf(error) }, 'a statement without a client could not be cancelled');
     });

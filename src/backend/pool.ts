@@ -1,162 +1,183 @@
-import type { BackendCredentials } from '../auth/credentials.js';
 import { messageOf, SwitchyardError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
 import type { NodeName } from '../util/brand.js';
-import type { Clock, ClockTimer } from '../util/clock.js';
-import type { Backend } from './backend.js';
+import type { Clock } from '../util/clock.js';
 import { AbandonedBackends } from './abandoned.js';
 import { SinkMode } from './backend.js';
-import { Buckets } from './buckets.js';
-import type { Bucket } from './buckets.js';
-import { connectBackend } from './connect.js';
-import type { ConnectLimits } from './connect.js';
-import { IdleSink } from './idle-sink.js';
-import { NodeError } from './node-error.js';
-import { ownQuery } from './own-query.js';
-import { provePrimary } from './primary-proof.js';
-import type { PrimaryProof } from './primary-proof.js';
-import { WaitQueue } from './wait-queue.js';
-import type { Waiter } from './wait-queue.js';
+import type { Backend } from './backend.js';
+import { deafSink } from './idle-sink.js';
+import { Ahead } from './pool/ahead.js';
+import type { Foresight } from './pool/ahead.js';
+import { PooledBackend, Use } from './pool/bucket.js';
+import type { Bucket, Kind, Opening } from './pool/bucket.js';
+import { Buckets } from './pool/buckets.js';
+import { figuresOf } from './pool/figures.js';
+import type { PoolFigures } from './pool/figures.js';
+import { Opener } from './pool/opener.js';
+import type { BackendCallback, BackendRequest, Connector, Fits, PoolLimits, PoolTicket } from './pool/pool-request.js';
+import { Room } from './pool/room.js';
+import { Upkeep } from './pool/upkeep.js';
+import { WaitLines } from './pool/wait-lines.js';
 
-/** Bounds of the pool. Times in milliseconds, 0 for a count means no bound. */
-export interface PoolLimits {
-  /** Backends per node, user and database, in whatever state. */
-  readonly size: number;
-  readonly maxBackendsPerNode: number;
-  readonly waitTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  /** Idle backends kept per node, user, database and startup parameters. */
-  readonly maxIdle: number;
-  readonly maxLifetimeMs: number;
-  readonly reuse: boolean;
+export interface PoolParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  readonly connector: Connector;
+  /** For pauses; `Math.random` unless a test says otherwise. */
+  readonly random?: () => number;
 }
 
-/** What a session asks the pool for. */
-export interface BackendRequest {
-  readonly node: NodeName;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-  /** Startup parameters but for user and database. */
-  readonly parameters: ReadonlyMap<string, string>;
-  /** The same parameters as one string: backends are shared among sessions that have it in common. */
-  readonly startupKey: string;
-  readonly isReplication: boolean;
-  /** Sessions take turns on it, and nobody cleans it in between (`putBack`): it is never mixed up with those that are one session's. */
-  readonly isShared: boolean;
-  readonly credentials: BackendCredentials;
-  /** Null: any role will do. */
-  readonly proof: PrimaryProof | null;
-}
+/** The golden ratio's fraction: multiples of it lie as evenly between 0 and 1 as can be. */
+const SPREAD_STEP = 0.618_033_988_749_895;
 
-/** A request that is under way. */
-export interface PoolTicket {
-  /** It waits because the pool has no room, and nothing is being done about it yet. */
-  readonly isQueued: boolean;
-  /** The session wants no backend any more; its callback is not called. */
-  cancel(): void;
-}
-
-export type BackendCallback = (error: Error | null, backend: Backend | null) => void;
-
-/** How long the clean-up of a returned backend may take. */
-const RESET_TIMEOUT_MS = 5_000;
-const SWEEP_INTERVAL_MS = 1_000;
-/** SQLSTATE of a node without a free connection slot. */
-const TOO_MANY_CONNECTIONS = '53300';
-const RESET_SQL = 'DISCARD ALL';
-/** DISCARD ALL empties the temporary schema of a backend and leaves the schema: the next session would be told from a fresh one. */
-const TEMPORARY_SCHEMA_SQL = 'SELECT pg_catalog.pg_my_temp_schema()';
-
+/**
+ * The backends of this process. Who asks for one gets an idle one, or a new one if no bound is in the way, or waits. Within a node, database
+ * and user nobody overtakes anybody; at a bound that several of those have in common, who has waited longest goes first, and idle backends
+ * of others make room.
+ */
 export class Pool {
-  limits: PoolLimits;
   /** Hears that a backend on a node became idle, or is being closed: there is room for one more. */
   onRoom: ((node: NodeName) => void) | null = null;
-  readonly #connectLimits: ConnectLimits;
+  #limits: PoolLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #counters: Counters;
+  readonly #connector: Connector;
   readonly #buckets = new Buckets();
+  /** All that have logged in and were not given up. */
+  readonly #backends = new Map<Backend, PooledBackend>();
   readonly #abandoned: AbandonedBackends;
-  readonly #startupKeys = new WeakMap<Backend, string>();
-  readonly #waiting: WaitQueue<BackendRequest, BackendCallback>;
-  #sweep: ClockTimer | null = null;
-  #closed = false;
+  readonly #opener: Opener;
+  readonly #room: Room;
+  readonly #lines: WaitLines;
+  readonly #ahead: Ahead;
+  readonly #upkeep: Upkeep;
+  #spread = 0;
+  #isClosed = false;
 
-  constructor(limits: PoolLimits, connectLimits: ConnectLimits, clock: Clock, logger: Logger, counters: Counters) {
-    this.limits = limits;
-    this.#connectLimits = connectLimits;
+  constructor(limits: PoolLimits, { clock, logger, counters, connector, random = Math.random }: PoolParts) {
+    this.#limits = limits;
     this.#clock = clock;
     this.#logger = logger;
     this.#counters = counters;
-    this.#waiting = new WaitQueue(clock);
-    this.#abandoned = new AbandonedBackends(clock, logger, connectLimits.connectTimeoutMs);
+    this.#connector = connector;
+    this.#abandoned = new AbandonedBackends(clock, logger, (backend) => connector.cancel(backend));
+    const [buckets, backends] = [this.#buckets, this.#backends];
+    const current = (): PoolLimits => this.#limits;
+    this.#opener = new Opener({
+      clock,
+      logger,
+      counters,
+      connector,
+      buckets,
+      random,
+      loginConcurrency: () => this.#limits.loginConcurrency,
+      onOpen: (opening, backend) => this.#onOpen(opening, backend),
+      onFailed: (opening, error) => this.#onFailed(opening, error),
+    });
+    this.#room = new Room(buckets, current, (pooled) => this.#close(pooled, 'room'));
+    this.#lines = new WaitLines({
+      clock,
+      counters,
+      limits: current,
+      buckets,
+      opener: this.#opener,
+      room: this.#room,
+      findIdle: (bucket, request, fits) => this.#findIdle(bucket, request, fits),
+      onUnwanted: (pooled) => this.#offer(pooled, 'not_wanted'),
+      onUnfit: (pooled) => this.#close(pooled, 'stale'),
+      onRoom: (node) => this.onRoom?.(node),
+    });
+    this.#ahead = new Ahead({ clock, limits: current, buckets, opener: this.#opener });
+    this.#upkeep = new Upkeep({
+      clock,
+      limits: current,
+      buckets,
+      failures: this.#opener.failures,
+      ahead: this.#ahead,
+      backends,
+      close: (pooled, reason) => this.#close(pooled, reason),
+    });
+  }
+
+  get limits(): PoolLimits {
+    return this.#limits;
+  }
+
+  /** New bounds hold from now on; what is above them is closed when it is given back. */
+  set limits(limits: PoolLimits) {
+    this.#limits = limits;
+    this.#lines.lookAgain();
+  }
+
+  /** Without it nothing is opened before somebody asks. */
+  set foresight(foresight: Foresight) {
+    this.#ahead.foresight = foresight;
   }
 
   /** Figures for metrics: backends by node. */
   get counts(): ReadonlyMap<NodeName, { readonly total: number; readonly idle: number }> {
     const counts = new Map<NodeName, { total: number; idle: number }>();
-    for (const bucket of this.#buckets.values()) {
-      const entry = counts.get(bucket.node) ?? { total: 0, idle: 0 };
-      entry.total += bucket.count;
-      entry.idle += bucket.idle.length;
-      counts.set(bucket.node, entry);
+    for (const { node, tallies } of this.#buckets.values()) {
+      if (tallies.node.count > 0) counts.set(node, { total: tallies.node.count, idle: tallies.node.idle });
     }
     return counts;
   }
 
-  /** Backends on a node in whatever state, and how many of them are still being dialled. */
+  /** What there is for each node, database and user. */
+  get figures(): readonly PoolFigures[] {
+    return figuresOf(this.#buckets.values(), this.#clock.nowMs());
+  }
+
+  /** Backends on a node in whatever state, and how many of them are still on their way. */
   onNode(node: NodeName): { readonly total: number; readonly dialling: number } {
     return this.#buckets.onNode(node);
   }
 
+  /** Sessions for which there is no room, or that wait for a log-in to begin. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#lines.waiting;
   }
 
   /** Asks for a backend. `done` is called once, never from inside this call, unless the ticket is cancelled. */
-  acquire(request: BackendRequest, done: BackendCallback): PoolTicket {
-    const waiter = this.#waiting.make(
+  acquire(request: BackendRequest, done: BackendCallback, fits: Fits | null = null): PoolTicket {
+    const bucket = this.#buckets.of(request);
+    bucket.wasAsked = true;
+    bucket.newestKind = request.isReplication ? bucket.newestKind : this.#buckets.kindOf(bucket, request);
+    this.#upkeep.start();
+    if (!this.#isClosed) return this.#lines.enter(bucket, request, fits, done);
+    return this.#lines.refuse(
+      bucket,
       request,
       done,
-      this.limits.waitTimeoutMs,
-      () =>
-        new SwitchyardError(
-          'too_many_backends',
-          `no backend of ${request.node} became free for user "${request.user}" within ${this.limits.waitTimeoutMs} ms`,
-          { hint: `pool.size is ${this.limits.size}, pool.max_backends_per_node is ${this.limits.maxBackendsPerNode}` },
-        ),
+      new SwitchyardError('shutting_down', 'the proxy is shutting down'),
     );
-    const isQueued = !this.#serve(waiter);
-    return { isQueued, cancel: () => waiter.cancel() };
   }
 
   /**
    * The idle backend that was used last, if one can be had at once and `fits` says yes to it; to be given back by `putBack` or `release`.
    * Null: ask with `acquire`.
    */
-  take(request: BackendRequest, fits: ((backend: Backend) => boolean) | null = null): Backend | null {
+  take(request: BackendRequest, fits: Fits | null = null): Backend | null {
+    const bucket = this.#buckets.find(request);
     // Nobody goes before those who wait.
-    if (this.#waiting.length > 0) return null;
-    const backend = this.#takeIdle(this.#buckets.of(request), request, fits);
-    if (backend !== null) this.#counters.backendsReused += 1;
-    return backend;
+    if (bucket === null || bucket.idle === 0 || bucket.waiters.length > 0) return null;
+    const pooled = this.#findIdle(bucket, request, fits);
+    if (pooled === null) return null;
+    bucket.wasAsked = true;
+    pooled.isUsed = true;
+    this.#buckets.take(pooled, Use.InUse);
+    this.#counters.backendsReused += 1;
+    return pooled.backend;
   }
 
   /** Takes a backend back that needs no cleaning, because whoever gets it next brings it into a state of his own. */
   putBack(backend: Backend): void {
-    const bucket = this.#buckets.find(backend.identity);
-    const startupKey = this.#startupKeys.get(backend);
-    const isKept =
-      !this.#closed &&
-      !backend.closed &&
-      backend.isAtBoundary &&
-      backend.cancelsInFlight === 0 &&
-      !this.#isTooOld(backend);
-    if (bucket === null || startupKey === undefined || !isKept) this.release(backend, 'not_reusable', false);
-    else this.#rest(bucket, backend, startupKey);
+    const pooled = this.#backends.get(backend);
+    if (pooled !== undefined && pooled.isFit && !this.#isClosed) this.#offer(pooled, 'not_reusable');
+    else this.release(backend, 'not_reusable', false);
   }
 
   /**
@@ -164,257 +185,182 @@ export class Pool {
    * `isCleanable` says that cleaning would not do. What one is still doing is cancelled. `reason` is why it is given back, for the metrics.
    */
   release(backend: Backend, reason: string, isCleanable = true): void {
-    const bucket = this.#buckets.find(backend.identity);
-    const startupKey = this.#startupKeys.get(backend);
-    if (bucket === null || startupKey === undefined) {
+    const pooled = this.#backends.get(backend);
+    if (pooled === undefined) {
       backend.destroy();
       return;
     }
     const isKept =
-      isCleanable &&
-      this.limits.reuse &&
-      !this.#closed &&
-      !backend.closed &&
-      backend.isAtBoundary &&
-      backend.cancelsInFlight === 0 &&
-      !this.#isTooOld(backend) &&
-      this.#hasPlace(bucket, startupKey);
-    if (!isKept) {
-      if (backend.closed || backend.tracker.isEmpty) this.#discard(bucket, backend, reason);
-      else this.#abandon(bucket, backend, reason);
-      return;
-    }
-    void this.#clean(bucket, backend, startupKey);
+      isCleanable && this.#limits.reuse && !this.#isClosed && pooled.isFit && !this.#upkeep.isTooOld(pooled);
+    if (isKept && this.#hasPlace(pooled.kind)) void this.#clean(pooled);
+    else if (backend.closed || backend.tracker.isEmpty) this.#close(pooled, reason);
+    else this.#abandon(pooled, reason);
   }
 
   /** Closes the idle backends of a node, because it changed its role or is gone. */
   closeIdle(node: NodeName, reason: string): void {
-    for (const bucket of this.#buckets.values()) {
-      if (bucket.node !== node) continue;
-      for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, reason);
+    for (const pooled of this.#backends.values()) {
+      if (pooled.use === Use.Idle && pooled.kind.bucket.node === node) this.#close(pooled, reason);
     }
+  }
+
+  /** Closes the backends of a database, or all (null): the idle ones now, the others when they are given back. */
+  retire(database: string | null, reason: string): void {
+    for (const pooled of this.#backends.values()) {
+      if (database !== null && pooled.kind.bucket.database !== database) continue;
+      pooled.isRetired = true;
+      if (pooled.use === Use.Idle) this.#close(pooled, reason);
+    }
+  }
+
+  /** How many are still to be closed when they are given back. */
+  retiring(database: string | null): number {
+    let count = 0;
+    for (const { isRetired, kind } of this.#backends.values()) {
+      if (isRetired && (database === null || kind.bucket.database === database)) count += 1;
+    }
+    return count;
+  }
+
+  /** What a node, or all nodes (null), refused before says nothing any more: it may be another one now, or let others in. */
+  forgetFailures(node: NodeName | null): void {
+    this.#lines.serveAll([...this.#opener.failures.forget(node)]);
+  }
+
+  /** The primary is lost or about to be: as many backends as are usually in use there will be opened with `warmUp`. */
+  noteLoss(node: NodeName): void {
+    this.#ahead.noteLoss(node);
+  }
+
+  /** There is a primary again. */
+  warmUp(node: NodeName): void {
+    this.#ahead.warmUp(node);
   }
 
   /** Closes the idle backends, and the abandoned ones when their statements are cancelled: after a second at most. */
   async close(): Promise<void> {
-    this.#closed = true;
-    if (this.#sweep !== null) this.#clock.clearTimer(this.#sweep);
-    for (const bucket of this.#buckets.values()) {
-      for (const entry of bucket.idle.splice(0)) this.#discard(bucket, entry.backend, 'shutdown');
-    }
+    this.#isClosed = true;
+    this.#upkeep.close();
+    this.#ahead.close();
+    this.#lines.close();
+    for (const pooled of this.#backends.values()) if (pooled.use === Use.Idle) this.#close(pooled, 'shutdown');
     await this.#abandoned.close();
   }
 
-  async #clean(bucket: Bucket, backend: Backend, startupKey: string): Promise<void> {
+  async #clean(pooled: PooledBackend): Promise<void> {
+    const { backend, kind } = pooled;
     try {
-      await ownQuery(backend, RESET_SQL, RESET_TIMEOUT_MS);
-      const [row] = await ownQuery(backend, TEMPORARY_SCHEMA_SQL, RESET_TIMEOUT_MS);
-      if (row?.[0] === '0') this.#putIdle(bucket, backend, startupKey);
-      else this.#discard(bucket, backend, 'not_clean');
+      if (await this.#connector.clean(backend)) this.#offer(pooled, 'closed');
+      else this.#close(pooled, 'not_clean');
     } catch (error) {
-      this.#logger.debug({ node: bucket.node, error: messageOf(error) }, 'backend could not be reset');
-      this.#discard(bucket, backend, 'reset_failed');
+      this.#logger.debug({ node: kind.bucket.node, error: messageOf(error) }, 'backend could not be reset');
+      this.#close(pooled, 'reset_failed');
     }
   }
 
-  /** False: there is no room, and the waiter is in the queue. */
-  #serve(waiter: Waiter<BackendRequest, BackendCallback>): boolean {
-    const request = waiter.request;
-    const bucket = this.#buckets.of(request);
-    const idle = this.#takeIdle(bucket, request);
-    if (idle !== null) {
-      this.#counters.backendsReused += 1;
-      // Not from inside `acquire`: the session is still on its way into the waiting state.
-      queueMicrotask(() => this.#hand(bucket, waiter, idle));
-      return true;
-    }
-    if (!this.#hasRoom(bucket)) {
-      this.#waiting.push(waiter);
-      return false;
-    }
-    this.#buckets.count(bucket, 1);
-    this.#buckets.countDialling(bucket, 1);
-    void this.#open(bucket, waiter);
-    return true;
+  #onOpen(opening: Opening, backend: Backend): void {
+    const { bucket, request, waiter } = opening;
+    const kind = this.#buckets.kindOf(bucket, request);
+    this.#spread = (this.#spread + SPREAD_STEP) % 1;
+    const pooled = new PooledBackend(backend, kind, this.#spread, (gone) => this.#onGone(gone));
+    this.#backends.set(backend, pooled);
+    this.#buckets.add(pooled);
+    bucket.hasOpened = true;
+    this.#upkeep.start();
+    if (waiter !== null) waiter.opening = null;
+    opening.waiter = null;
+    this.#offer(pooled, 'not_wanted', opening.isAhead);
+    this.#aheadEnded(opening, null);
   }
 
-  async #open(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>): Promise<void> {
-    const request = waiter.request;
-    const startedAtMs = this.#clock.nowMs();
-    let backend: Backend | null = null;
-    try {
-      backend = await connectBackend(request, this.#connectLimits, this.#clock, waiter.signal);
-      if (request.proof !== null) {
-        await provePrimary(backend, request.proof, request.isReplication, this.#connectLimits.connectTimeoutMs);
-      }
-      this.#buckets.countDialling(bucket, -1);
-      this.#startupKeys.set(backend, keyOf(request));
-      this.#counters.backendsOpened += 1;
-      this.#counters.backendConnectDuration.observeMs(this.#clock.nowMs() - startedAtMs);
-    } catch (error) {
-      backend?.destroy();
-      this.#buckets.countDialling(bucket, -1);
-      this.#buckets.count(bucket, -1);
-      if (error instanceof NodeError && error.sqlState === TOO_MANY_CONNECTIONS) this.#closeOneIdle(bucket.node);
-      if (!waiter.isCancelled) {
-        const code =
-          error instanceof NodeError ? error.sqlState : error instanceof SwitchyardError ? error.code : 'internal';
-        this.#counters.backendConnectFailures.add(code);
-      }
-      waiter.settle((done) => done(error instanceof Error ? error : new Error(String(error)), null));
-      this.#serveNext();
-      return;
-    }
-    this.#hand(bucket, waiter, backend);
+  #onFailed(opening: Opening, error: Error): void {
+    this.#lines.openingFailed(opening, error);
+    this.#aheadEnded(opening, error);
   }
 
-  #hand(bucket: Bucket, waiter: Waiter<BackendRequest, BackendCallback>, backend: Backend): void {
-    if (waiter.isCancelled || backend.closed) {
-      if (backend.closed) {
-        this.#buckets.count(bucket, -1);
-        waiter.settle((done) => done(new SwitchyardError('backend_lost', 'connection to the node was lost'), null));
-      } else this.#putIdle(bucket, backend, keyOf(waiter.request));
-      this.#serveNext();
-      return;
-    }
-    waiter.settle((done) => done(null, backend));
+  #aheadEnded(opening: Opening, error: Error | null): void {
+    if (opening.isAhead) this.#ahead.ended(opening, error);
+    // The log-in has still to leave its place to the next one.
+    queueMicrotask(() => this.#ahead.pump(opening.bucket.node));
   }
 
-  /** An idle backend may be given on when it has the same startup parameters, and for a primary request its own proof. */
-  #takeIdle(
-    bucket: Bucket,
-    request: BackendRequest,
-    fits: ((backend: Backend) => boolean) | null = null,
-  ): Backend | null {
-    for (let i = bucket.idle.length - 1; i >= 0; i -= 1) {
-      const entry = bucket.idle[i];
-      if (entry === undefined || entry.startupKey !== keyOf(request)) continue;
-      if (fits !== null && !fits(entry.backend)) continue;
-      if (request.proof !== null && !entry.backend.isProvenPrimary) continue;
-      bucket.idle.splice(i, 1);
-      if (entry.backend.closed || !entry.backend.isAtBoundary || this.#isTooOld(entry.backend)) {
-        this.#discard(bucket, entry.backend, 'stale');
-        continue;
-      }
-      return entry.backend;
+  /** An idle backend may be given on when it is of the same kind and place, and for a primary request has its own proof. */
+  #findIdle(bucket: Bucket, request: BackendRequest, fits: Fits | null): PooledBackend | null {
+    let pooled = bucket.kindOf(request.startupKey, request.isShared)?.idle.last ?? null;
+    while (pooled !== null) {
+      const { previous, backend } = pooled;
+      const { host, port } = backend.identity;
+      if (!pooled.isFit || host !== request.host || port !== request.port) this.#close(pooled, 'stale');
+      else if ((request.proof === null || backend.isProvenPrimary) && (fits === null || fits(backend))) return pooled;
+      pooled = previous;
     }
     return null;
   }
 
-  /** Whether one more backend may be opened; idle ones that nobody asked for make room. */
-  #hasRoom(bucket: Bucket): boolean {
-    if (this.limits.size > 0 && bucket.count >= this.limits.size) {
-      const oldest = bucket.idle.shift();
-      if (oldest === undefined) return false;
-      this.#drop(bucket, oldest.backend, 'room');
-    }
-    const nodeMax = this.limits.maxBackendsPerNode;
-    return nodeMax === 0 || this.#buckets.onNode(bucket.node).total < nodeMax || this.#closeOneIdle(bucket.node);
-  }
-
-  /** Makes room on a node for another user or database; false when nobody is idle there. */
-  #closeOneIdle(node: NodeName): boolean {
-    for (const bucket of this.#buckets.values()) {
-      const oldest = bucket.node === node ? bucket.idle.shift() : undefined;
-      if (oldest === undefined) continue;
-      this.#drop(bucket, oldest.backend, 'room');
-      return true;
-    }
-    return false;
-  }
-
-  #putIdle(bucket: Bucket, backend: Backend, startupKey: string): void {
-    if (this.#closed || backend.closed) {
-      this.#discard(bucket, backend, 'closed');
+  /** Gives a backend that is as it should be to whoever waits, or keeps it. `reason`: why it is closed if it is not to be kept. */
+  #offer(pooled: PooledBackend, reason: string, isAhead = false): void {
+    const { kind, backend } = pooled;
+    const { bucket } = kind;
+    if (this.#isClosed || !pooled.isFit || this.#isAboveSize(bucket)) {
+      this.#close(pooled, reason);
       return;
     }
-    // Others may have taken the place while this one was reset; whoever waits may still have it.
-    if (this.#waiting.length === 0 && !this.#hasPlace(bucket, startupKey)) {
-      this.#discard(bucket, backend, 'max_idle');
+    if (this.#lines.givesWay(pooled)) {
+      this.#close(pooled, 'room');
+      this.#lines.settle();
       return;
     }
-    this.#rest(bucket, backend, startupKey);
-  }
-
-  /** Keeps an idle backend, or gives it to whoever waits. */
-  #rest(bucket: Bucket, backend: Backend, startupKey: string): void {
-    backend.attach(
-      new IdleSink(backend, () => {
-        const at = bucket.idle.findIndex((entry) => entry.backend === backend);
-        if (at < 0) return;
-        bucket.idle.splice(at, 1);
-        this.#discard(bucket, backend, 'ended_by_node');
-      }),
-      SinkMode.Own,
-    );
-    bucket.idle.push({ backend, startupKey, sinceMs: this.#clock.nowMs() });
-    this.#sweep ??= this.#clock.setTimer(SWEEP_INTERVAL_MS, () => this.#sweepIdle());
-    this.#serveNext();
-    this.onRoom?.(bucket.node);
-  }
-
-  #discard(bucket: Bucket, backend: Backend, reason: string): void {
-    this.#drop(bucket, backend, reason);
-    this.#serveNext();
-    this.onRoom?.(bucket.node);
-  }
-
-  /** Closes a backend that is in the middle of something. It counts until the node is done with it. */
-  #abandon(bucket: Bucket, backend: Backend, reason: string): void {
-    this.#counters.backendsClosed.add(reason);
-    this.#abandoned.take(backend, () => {
-      this.#buckets.count(bucket, -1);
-      this.#serveNext();
-      this.onRoom?.(bucket.node);
-    });
-  }
-
-  #drop(bucket: Bucket, backend: Backend, reason: string): void {
-    this.#counters.backendsClosed.add(reason);
-    this.#buckets.count(bucket, -1);
-    backend.attach(new IdleSink(backend, () => {}), SinkMode.Own);
-    backend.terminate();
-  }
-
-  /** Lets the waiters have what became free, in their order; those that still find no room stay. */
-  #serveNext(): void {
-    this.#waiting.offer((waiter) => {
-      const bucket = this.#buckets.of(waiter.request);
-      const canServe = bucket.idle.some((entry) => entry.startupKey === keyOf(waiter.request)) || this.#hasRoom(bucket);
-      if (canServe) this.#serve(waiter);
-      return canServe;
-    });
+    backend.attach(pooled, SinkMode.Own);
+    pooled.idleSinceMs = this.#upkeep.idleSinceMs;
+    this.#buckets.rest(pooled);
+    this.#lines.backendRests(bucket);
+    if (pooled.use !== Use.Idle) return;
+    if (!isAhead && !this.#mayStay(kind)) this.#close(pooled, 'max_idle');
+    else this.onRoom?.(bucket.node);
   }
 
   /** Whether one more idle backend of its kind may be kept. */
-  #hasPlace(bucket: Bucket, startupKey: string): boolean {
-    let count = 0;
-    for (const entry of bucket.idle) if (entry.startupKey === startupKey) count += 1;
-    return count < this.limits.maxIdle;
+  #hasPlace(kind: Kind): boolean {
+    return kind.bucket.waiters.length > 0 || kind.isShared || kind.idle.length < this.#mostIdle;
   }
 
-  #sweepIdle(): void {
-    this.#sweep = null;
-    const nowMs = this.#clock.nowMs();
-    let left = 0;
-    for (const bucket of this.#buckets.values()) {
-      const kept: Bucket['idle'] = [];
-      for (const entry of bucket.idle.splice(0)) {
-        const isDue = nowMs - entry.sinceMs >= this.limits.idleTimeoutMs || this.#isTooOld(entry.backend);
-        if (isDue) this.#discard(bucket, entry.backend, 'idle_timeout');
-        else kept.push(entry);
-      }
-      bucket.idle = kept;
-      left += kept.length;
-    }
-    if (left > 0 && !this.#closed) this.#sweep = this.#clock.setTimer(SWEEP_INTERVAL_MS, () => this.#sweepIdle());
+  #mayStay(kind: Kind): boolean {
+    if (kind.isReplication) return false;
+    return kind.isShared || (this.#limits.reuse && kind.idle.length <= this.#mostIdle);
   }
 
-  #isTooOld(backend: Backend): boolean {
-    return this.limits.maxLifetimeMs > 0 && this.#clock.nowMs() - backend.openedAtMs >= this.limits.maxLifetimeMs;
+  get #mostIdle(): number {
+    return Math.max(this.#limits.maxIdle, this.#limits.minSize);
   }
-}
 
-function keyOf(request: BackendRequest): string {
-  return request.isShared ? `shared\0${request.startupKey}` : request.startupKey;
+  #isAboveSize(bucket: Bucket): boolean {
+    return bucket.count > this.#limits.size + this.#limits.reserveSize;
+  }
+
+  /** One that nobody has has ended by itself. */
+  #onGone(pooled: PooledBackend): void {
+    if (pooled.use === Use.Idle || pooled.use === Use.Promised) this.#close(pooled, 'ended_by_node');
+  }
+
+  /** Closes a backend that is in the middle of something. It counts until the node is done with it. */
+  #abandon(pooled: PooledBackend, reason: string): void {
+    const { backend, kind } = pooled;
+    this.#counters.backendsClosed.add(reason);
+    this.#backends.delete(backend);
+    this.#abandoned.take(backend, () => {
+      this.#buckets.remove(pooled);
+      this.#lines.freed(kind.bucket, true);
+    });
+  }
+
+  #close(pooled: PooledBackend, reason: string): void {
+    if (!this.#buckets.remove(pooled)) return;
+    const { backend, kind } = pooled;
+    this.#counters.backendsClosed.add(reason);
+    this.#backends.delete(backend);
+    backend.attach(deafSink, SinkMode.Own);
+    backend.terminate();
+    // What was closed to make room is for whoever wanted it.
+    this.#lines.freed(kind.bucket, reason !== 'room');
+  }
 }

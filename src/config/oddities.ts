@@ -80,9 +80,26 @@ function* freshnessOddities(config: Config): Generator<Oddity> {
   }
 }
 
+/** Bounds that a smaller one can be of no use under. */
+const WIDER_BOUNDS = [
+  ['max_backends_per_database', 'maxBackendsPerDatabase'],
+  ['max_backends_per_user', 'maxBackendsPerUser'],
+  ['max_backends_per_node', 'maxBackendsPerNode'],
+  ['max_backends', 'maxBackends'],
+] as const;
+
 function* poolOddities(pool: PoolConfig): Generator<Oddity> {
-  if (pool.maxBackendsPerNode !== 0 && pool.maxBackendsPerNode < pool.size) {
-    yield { path: ['pool', 'size'], message: 'is above max_backends_per_node and can never be reached' };
+  for (const [key, field] of WIDER_BOUNDS) {
+    if (pool[field] === 0 || pool[field] >= pool.size) continue;
+    yield { path: ['pool', 'size'], message: `is above ${key} and can never be reached` };
+    break;
+  }
+  if (pool.maxBackends !== 0 && pool.maxBackendsPerNode > pool.maxBackends) {
+    yield { path: ['pool', 'max_backends_per_node'], message: 'is above max_backends and can never be reached' };
+  }
+  if (pool.reserveSize > 0 && pool.reserveTimeoutMs >= pool.waitTimeoutMs) {
+    const message = 'is not shorter than wait_timeout: the reserve is never used';
+    yield { path: ['pool', 'reserve_timeout'], message };
   }
   if (pool.maxIdle > pool.size) {
     yield { path: ['pool', 'max_idle'], message: 'is above size and can never be reached' };

@@ -4,7 +4,8 @@ import { addressesCollide, formatAddress } from './address.js';
 import { authSchema } from './auth-schema.js';
 import { clusterSchema } from './cluster-schema.js';
 import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
-import { listenersSchema, POOL_MODES } from './listener-schema.js';
+import { listenersSchema } from './listener-schema.js';
+import { poolSchema } from './pool-schema.js';
 import type { Reading } from './reading.js';
 import { routingSchema } from './routing-schema.js';
 
@@ -15,52 +16,6 @@ export interface ConfigFiles {
   /** Turns the path of a file that is read later into an absolute one, or says why it cannot be read. */
   readonly checkFile: (path: string) => Reading<string>;
 }
-
-const poolSchema = z
-  .strictObject({
-    mode: z
-      .enum(POOL_MODES, {
-        error: (issue) =>
-          issue.input === 'statement' ? 'there is no pool mode statement: transaction does more' : undefined,
-      })
-      .prefault('session')
-      .meta({
-        description:
-          'session: a session keeps its backend until it ends. transaction: it has one for a unit or a transaction, and shares it with others.',
-      }),
-    size: count(1, 100_000).prefault(100).meta({ description: 'Most backends per node, user and database.' }),
-    max_backends_per_node: count(0, 100_000)
-      .prefault(0)
-      .meta({ description: 'Most backends per node in total; 0 sets no limit.' }),
-    wait_timeout: duration().prefault('30s').meta({ description: 'Longest wait for a free backend; 53300 after it.' }),
-    idle_timeout: duration({ min: '1s' })
-      .prefault('60s')
-      .meta({ description: 'A backend that nobody used for so long is closed.' }),
-    max_idle: count(0, 100_000)
-      .prefault(20)
-      .meta({ description: 'Most idle backends kept per node, user, database and startup parameters.' }),
-    max_lifetime: duration({ min: '1s' })
-      .prefault('1h')
-      .meta({ description: 'A backend that is older is closed as soon as no session uses it.' }),
-    connect_timeout: duration({ min: '10ms', max: '10m' })
-      .prefault('5s')
-      .meta({ description: 'Longest wait for a new backend, from the dial to the first ReadyForQuery.' }),
-    reuse: flag().prefault(true).meta({
-      description: 'Backends are given to the next session of the same kind after a reset, instead of being closed.',
-    }),
-  })
-  .transform((pool) => ({
-    mode: pool.mode,
-    size: pool.size,
-    /** 0: no limit. */
-    maxBackendsPerNode: pool.max_backends_per_node,
-    waitTimeoutMs: pool.wait_timeout,
-    idleTimeoutMs: pool.idle_timeout,
-    maxIdle: pool.max_idle,
-    maxLifetimeMs: pool.max_lifetime,
-    connectTimeoutMs: pool.connect_timeout,
-    reuse: pool.reuse,
-  }));
 
 const promotionSchema = z
   .strictObject({

@@ -158,6 +158,7 @@ export class Conductor implements PrimaryGate {
       case 'hold':
         this.#reason = action.reason;
         this.#changedAtMs = clock.nowMs();
+        if (before.primary !== null) this.#parts.pool.noteLoss(before.primary);
         primaryHold.shut();
         registry.reconsider();
         // While the node still answers: what it says may free them, so that they can move.
@@ -188,7 +189,7 @@ export class Conductor implements PrimaryGate {
   }
 
   #release(action: PromotionAction & { kind: 'release' }, before: PromotionState): void {
-    const { logger, registry, primaryHold, counters, greetings, clock } = this.#parts;
+    const { logger, registry, primaryHold, counters, greetings, clock, pool } = this.#parts;
     this.#changedAtMs = clock.nowMs();
     if (action.outcome === ReleaseOutcome.Promoted) counters.leaderChanges += 1;
     if (action.outcome !== ReleaseOutcome.CalledOff) greetings.clear();
@@ -202,8 +203,11 @@ export class Conductor implements PrimaryGate {
       },
       'units for the primary go on',
     );
+    // What a node refused in another time says nothing of this one.
+    pool.forgetFailures(null);
     registry.reconsider();
     primaryHold.open();
+    pool.warmUp(action.node);
   }
 
   #hurry(node: NodeName | null): void {
@@ -230,6 +234,7 @@ export class Conductor implements PrimaryGate {
       if (isSamePlace && node.health !== 'unreachable') continue;
       if (isSamePlace && old.health === 'unreachable') continue;
       pool.closeIdle(name, 'role_change');
+      pool.forgetFailures(name);
       if (node?.role === 'standby') drain.cancel(name);
       if (node?.role === 'primary' && old.role === 'standby')
         drain.begin(name, 'standby', `node ${name} is the primary now`);

@@ -95,6 +95,10 @@ const HOLD_BOUNDS_S: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 
 /** A read waits for tenths of a second at most, usually for the next sample. */
 const FENCE_WAIT_BOUNDS_S: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const CONNECT_BOUNDS_S: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+/** From a statement's time to `pool.wait_timeout`. */
+const POOL_WAIT_BOUNDS_S: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
 
 /**
  * What happened since the start, as plain numbers that the hot path can add to. Read when metrics are scraped; labels are closed unions
@@ -147,6 +151,12 @@ export class Counters {
   /** By reason. */
   readonly backendsClosed = new LabelledCounter<string>();
   backendsReused = 0;
+  /** Beyond `pool.size`, for somebody who had waited. */
+  backendsOpenedFromReserve = 0;
+  /** Waits for a backend of the pool, those in vain included; who got an idle one at once did not wait. */
+  readonly poolWait = new DurationHistogram(POOL_WAIT_BOUNDS_S);
+  /** Requests that the pool gave up, by what was in the way: a key of `pool`, or `failing_logins`. */
+  readonly poolRefused = new LabelledCounter<string>();
   /** Cancel requests, by outcome (`forwarded`, `held`, `idle`, `unknown_key`, `failed`). */
   readonly cancels = new LabelledCounter<string>();
   /** Sessions taken off a candidate because they held its promotion up. */

@@ -1,4 +1,4 @@
-import type { BackendRequest } from '../backend/pool.js';
+import type { BackendRequest } from '../backend/pool/pool-request.js';
 import type { ClusterView } from '../cluster/view.js';
 import type { RouteDecision } from '../routing/router.js';
 import type { SessionIdentity } from './identity.js';

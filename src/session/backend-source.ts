@@ -1,5 +1,5 @@
 import type { Backend } from '../backend/backend.js';
-import type { BackendCallback, BackendRequest, PoolTicket } from '../backend/pool.js';
+import type { BackendCallback, BackendRequest, PoolTicket } from '../backend/pool/pool-request.js';
 import type { ClusterView } from '../cluster/view.js';
 import { backendRequest } from './backend-request.js';
 import type { SessionContext } from './context.js';

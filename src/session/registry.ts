@@ -7,6 +7,7 @@ import type { Session } from './session.js';
 export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
   readonly #byProcessId = new Map<number, Session>();
+  readonly #byOwner = new Map<string, Set<Session>>();
   readonly #loads = new Map<NodeName, number>();
   /** Split sessions with something under way, by node. */
   readonly #working = new Map<NodeName, number>();
@@ -37,12 +38,26 @@ export class SessionRegistry {
   add(session: Session): void {
     this.#sessions.set(session.id, session);
     this.#byProcessId.set(session.identity.cancelKey.processId, session);
+    const owner = ownerOf(session.identity.user, session.identity.database);
+    const others = this.#byOwner.get(owner);
+    if (others === undefined) this.#byOwner.set(owner, new Set([session]));
+    else others.add(session);
   }
 
   remove(session: Session, reason: CloseReason): void {
     if (!this.#sessions.delete(session.id)) return;
     this.#byProcessId.delete(session.identity.cancelKey.processId);
+    const owner = ownerOf(session.identity.user, session.identity.database);
+    const others = this.#byOwner.get(owner);
+    others?.delete(session);
+    if (others?.size === 0) this.#byOwner.delete(owner);
     this.#onRemoved(session, reason);
+  }
+
+  /** One of the sessions of this user in this database; null: there is none. */
+  anyOf(user: string, database: string): Session | null {
+    const [session] = this.#byOwner.get(ownerOf(user, database)) ?? [];
+    return session ?? null;
   }
 
   attached(node: NodeName): void {
@@ -82,4 +97,8 @@ export class SessionRegistry {
   reconsider(): void {
     for (const session of [...this.#sessions.values()]) session.reconsider();
   }
+}
+
+function ownerOf(user: string, database: string): string {
+  return `${user}\0${database}`;
 }

@@ -151,16 +151,18 @@ async function judgeSlots(
   }
   const [most, forSuperusers, reserved] = [0, 1, 2].map((index) => Number(row?.[index] ?? 0));
   const free = (most ?? 0) - (forSuperusers ?? 0) - (reserved ?? 0) - MONITOR_CONNECTIONS;
-  const { size, maxBackendsPerNode } = config.pool;
+  const { maxBackendsPerNode, reserveSize } = config.pool;
+  const size = config.pool.size + reserveSize;
+  const sizeKey = reserveSize === 0 ? 'size' : 'size and pool.reserve_size';
   if (maxBackendsPerNode > 0 && maxBackendsPerNode <= free) {
     return ok(
       `node ${target.name}: pool.max_backends_per_node ${maxBackendsPerNode} fits into max_connections ${most}`,
     );
   }
   if (maxBackendsPerNode === 0 && size <= free) {
-    return ok(`node ${target.name}: pool.size ${size} (per user and database) fits into max_connections ${most}`);
+    return ok(`node ${target.name}: pool.${sizeKey} ${size} (per user and database) fits into max_connections ${most}`);
   }
-  const which = maxBackendsPerNode > 0 ? `max_backends_per_node ${maxBackendsPerNode}` : `size ${size}`;
+  const which = maxBackendsPerNode > 0 ? `max_backends_per_node ${maxBackendsPerNode}` : `${sizeKey} ${size}`;
   return warn(
     `node ${target.name}: pool.${which} is more than its max_connections ${most} leaves for clients (${free})`,
     'Clients beyond it get 53300 from the node instead of waiting for their turn. Raise max_connections, or in the configuration:',

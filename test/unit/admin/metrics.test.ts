@@ -237,3 +237,31 @@ test('the build says what runs', async (t) => {
   const labels = { version: '1.2.3', node_version: process.version };
   assert.equal(valueOf(families, 'switchyard_build_info', labels), 1);
 });
+
+test('what waits for the pool is told by node and database, and databases beyond fifty are counted together', async (t) => {
+  const proxy = proxyOf({ view: viewOf({ nodes: [nodeViewOf(A)] }) });
+  const ask = (node: NodeName, database: string, count: number): void => {
+    for (let n = 0; n < count; n += 1) {
+      const place = { node, host: '127.0.0.1', port: 5431, user: 'app', database, proof: null };
+      const kind = { parameters: new Map(), startupKey: '', isReplication: false, isShared: true };
+      proxy.pool.acquire({ ...place, ...kind, credentials: { kind: 'none' } }, () => {});
+    }
+  };
+  for (let n = 0; n < 60; n += 1) ask(A, `made_up_${n}`, 1);
+  ask(A, 'app', 20);
+  ask(C, 'elsewhere', 1);
+  proxy.clock.advance(3_000);
+  const families = await scrape(metricsOf(t, proxy));
+  const of = (database: string): Record<string, string> => ({ node: A, database });
+  assert.equal(valueOf(families, 'switchyard_pool_backends', of('app')), 20);
+  assert.equal(valueOf(families, 'switchyard_pool_backends', of('other')), 11);
+  assert.equal(families.get('switchyard_pool_backends')?.samples.length, 51, 'and none of a node that is not there');
+  assert.equal(valueOf(families, 'switchyard_pool_waiting', of('app')), 20);
+  const waiting = families.get('switchyard_pool_waiting')?.samples ?? [];
+  assert.equal(
+    waiting.reduce((sum, { value }) => sum + value, 0),
+    80 - 16,
+    'all but those whose log-in has begun',
+  );
+  assert.equal(valueOf(families, 'switchyard_pool_oldest_wait_seconds', { node: A }), 3);
+});

@@ -1,5 +1,6 @@
 import type { Proxy, ServedListener } from '../../../src/admin/proxy.js';
 import { Pool } from '../../../src/backend/pool.js';
+import type { Connector } from '../../../src/backend/pool/pool-request.js';
 import type { NodeFigures } from '../../../src/cluster/store.js';
 import type { ClusterView } from '../../../src/cluster/view.js';
 import { parseConfig } from '../../../src/config/load.js';
@@ -64,6 +65,13 @@ export interface FakeProxy extends Proxy {
   isStopping: boolean;
 }
 
+/** No node ever answers. */
+const noConnector: Connector = {
+  open: () => new Promise(() => {}),
+  clean: () => Promise.resolve(true),
+  cancel: () => Promise.resolve(),
+};
+
 export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
   const { config } = parseConfig(wishes.config ?? BOTH_LISTENERS, { fileName: 'test.yaml', env: {}, folder: '/' });
   const clock = new FakeClock();
@@ -72,14 +80,13 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
   const registry = new SessionRegistry(() => {});
   const primaryHold = new HoldQueue(config.promotion, clock);
   const records = new PromotionRecorder(clock, silentLogger, counters, primaryHold);
-  const connectLimits = { connectTimeoutMs: 1, keepAliveMs: 0, bufferBytes: 1, messageBytesMax: 1 };
   const state: PromotionState = {
     ...initialPromotion(clock.nowMs()),
     phase: Phase.Stable,
     disturbedSinceMs: null,
     ...wishes.promotion,
   };
-  const pool = new Pool(config.pool, connectLimits, clock, silentLogger, counters);
+  const pool = new Pool(config.pool, { clock, logger: silentLogger, counters, connector: noConnector });
   const drains = new DrainOrders({
     clock,
     logger: silentLogger,

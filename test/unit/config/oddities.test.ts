@@ -54,6 +54,19 @@ test('limits that can never be reached are warnings', () => {
     'pool: { max_backends_per_node: 50 }\n',
     '7:1 pool.size: is above max_backends_per_node and can never be reached',
   );
+  warns(
+    'pool: { max_backends_per_user: 50 }\n',
+    '7:1 pool.size: is above max_backends_per_user and can never be reached',
+  );
+  warns('pool: { max_backends: 50 }\n', '7:1 pool.size: is above max_backends and can never be reached');
+  warns(
+    'pool: { max_backends: 150, max_backends_per_node: 200 }\n',
+    '7:51 pool.max_backends_per_node: is above max_backends and can never be reached',
+  );
+  warns(
+    'pool: { reserve_size: 1, reserve_timeout: 30s }\n',
+    '7:43 pool.reserve_timeout: is not shorter than wait_timeout: the reserve is never used',
+  );
   warns('pool: { max_lifetime: 30s }\n', '7:1 pool.idle_timeout: is longer than max_lifetime and never takes effect');
 });
 

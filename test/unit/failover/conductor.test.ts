@@ -23,6 +23,7 @@ class Bench {
   readonly registry = emptyRegistry();
   readonly primaryHold = new HoldQueue(LIMITS, this.clock);
   readonly drained: (readonly NodeName[])[] = [];
+  readonly poolHears: string[] = [];
   readonly conductor: Conductor;
   /** Units that were let try again, and what was admitted at that moment. */
   readonly released: Admits[] = [];
@@ -34,7 +35,12 @@ class Bench {
       logger: silentLogger,
       counters: new Counters(),
       registry: this.registry,
-      pool: { closeIdle: () => {} } as unknown as Pool,
+      pool: {
+        closeIdle: () => {},
+        forgetFailures: (node: NodeName | null) => void this.poolHears.push(`forget ${node ?? 'all'}`),
+        noteLoss: (node: NodeName) => void this.poolHears.push(`lost ${node}`),
+        warmUp: (node: NodeName) => void this.poolHears.push(`warm up ${node}`),
+      } as unknown as Pool,
       greetings: new Greetings(),
       primaryHold: this.primaryHold,
       standbyHold: new HoldQueue(LIMITS, this.clock),
@@ -175,3 +181,12 @@ test('closed, it leaves no timer', () => {
 function without(view: ClusterView, name: NodeName): ClusterView['nodes'] {
   return new Map([...view.nodes, [name, nodeViewOf(name, { role: 'unknown', health: 'unreachable' })]]);
 }
+
+test('the pool is told what is lost, and to open backends on the new primary, to which no refusal of another time applies', () => {
+  const bench = new Bench();
+  bench.poolHears.length = 0;
+  bench.see({ primary: null, noPrimaryReason: 'the leader key is gone', leader: null });
+  assert.deepEqual(bench.poolHears, [`lost ${A}`]);
+  bench.see({ primary: B, leader: { name: B, term: 2n }, noPrimaryReason: null });
+  assert.deepEqual(bench.poolHears.slice(-2), ['forget all', `warm up ${B}`]);
+});

@@ -11,7 +11,7 @@ import type { UnitChoice } from '../../../src/session/split/chooser.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A, B, routeIntentOf } from '../../support/cluster-fakes.js';
 import { node, wordsOf } from '../../support/node-messages.js';
-import { message } from '../../support/raw-messages.js';
+import { frontend, message } from '../../support/raw-messages.js';
 import { fakeBackend } from '../relay/relay-bench.js';
 import { BerthsBench } from './berths-bench.js';
 import { Talk } from './state/conversation-state.js';
@@ -103,12 +103,15 @@ test('a unit gets the prepared statements that it needs, and no other', () => {
   talk.prepare('one', 'select 1').prepare('two', 'select 2');
   const standby = board(B, 'standby');
   assert.equal(sent(standby), '', 'nothing before it is needed');
-  assert.equal(boarding.takeUp(standby, needs({ names: ['two'] })), true);
-  assert.equal(sent(standby), 'C(Stwo) P S');
+  assert.equal(boarding.takeUp(standby, needs({ names: ['two'] })), false, 'the unit need not wait');
+  assert.equal(boarding.isAhead, true);
+  bench.relays.client.hear(frontend.sync());
+  assert.equal(sent(standby), 'C(Stwo) P S S', 'in front of it, in one write');
   bench.wireOf(standby)?.hear(message('3'), node.parsed(), node.ready());
   assert.equal(boarding.done(), null);
-  assert.equal(boarding.lacksStatement, false);
+  assert.deepEqual([boarding.lacksStatement, boarding.isAhead], [false, false]);
   assert.equal(boarding.takeUp(standby, needs({ names: ['two'] })), false);
+  assert.equal(boarding.isAhead, false);
   assert.equal(boarding.takeUp(primary, needs({ names: ['one', 'two'] })), false, 'the client prepared them there');
 });
 
