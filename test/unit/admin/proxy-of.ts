@@ -72,7 +72,7 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
   const registry = new SessionRegistry(() => {});
   const primaryHold = new HoldQueue(config.promotion, clock);
   const records = new PromotionRecorder(clock, silentLogger, counters, primaryHold);
-  const connectLimits = { connectTimeoutMs: 1, keepAliveMs: 0, bufferBytes: 1, messageBytesMax: 1 };
+  const connectLimits = { connectTimeoutMs: 1, keepAliveMs: () => 0, bufferBytes: 1, messageBytesMax: 1 };
   const state: PromotionState = {
     ...initialPromotion(clock.nowMs()),
     phase: Phase.Stable,
