@@ -26,9 +26,9 @@ function closed(proxy: CoreProxy, reason: string): number {
   return proxy.app.counters.sessionsClosed.get(reason);
 }
 
-/** Freezes the backend of a client: it obeys nobody. It goes on when the test is over, or when `thaw` is called. */
-async function freeze(t: TestContext, client: RawClient): Promise<() => void> {
-  const pid = Number(await backendPid(client));
+/** Freezes a process: it obeys nobody. It goes on when the test is over, or when `thaw` is called. */
+function freezeProcess(t: TestContext, pid: number): () => void {
+  assert.ok(pid > 1);
   let isFrozen = true;
   const thaw = (): void => {
     if (isFrozen) process.kill(pid, 'SIGCONT');
@@ -37,6 +37,11 @@ async function freeze(t: TestContext, client: RawClient): Promise<() => void> {
   process.kill(pid, 'SIGSTOP');
   t.after(thaw);
   return thaw;
+}
+
+/** Freezes the backend of a client. */
+async function freeze(t: TestContext, client: RawClient): Promise<() => void> {
+  return freezeProcess(t, Number(await backendPid(client)));
 }
 
 test('a client that says nothing is ended with 57P05, and not one that is busy, listens, or says something', async (t) => {
@@ -181,12 +186,20 @@ test('a read that a standby runs for too long is cancelled there, and runs nowhe
   const proxy = await CoreProxy.start(t, cluster().nodes, { limits, listeners });
   const client = await proxy.login('split');
   const [session] = proxy.app.registry.all();
+  const isAtStandby = async (): Promise<boolean> => {
+    await client.rows('select count(*) from generate_series(1, 2)');
+    return session?.lastDecision?.target === 'standby';
+  };
+  const what = { timeoutMs: TIMEOUT_MS, what: 'reads to go to the standby' };
+  await waitFor(isAtStandby, what);
   const read = 'select count(*) from generate_series(1, 100000000)';
   const first = await client.query(read);
   assert.equal(session?.lastDecision?.target, 'standby');
   assert.deepEqual([first.error?.code, first.status], ['57014', 'I']);
   assert.match(first.error?.message ?? '', /query_timeout of the proxy/);
-  await freeze(t, client);
+  await waitFor(isAtStandby, what);
+  assert.ok(session?.backend);
+  freezeProcess(t, session.backend.processId);
   const startedAtMs = performance.now();
   const second = await client.query(read);
   assert.deepEqual([second.error?.code, second.status], ['57014', 'I']);
@@ -348,10 +361,7 @@ test('a node that takes no bytes is cut off', async (t) => {
   const pid = Number(
     (await cluster().sql(`select pid from pg_stat_activity where query like 'copy poured%'`))[0]?.['pid'],
   );
-  process.kill(pid, 'SIGSTOP');
-  t.after(() => {
-    process.kill(pid, 'SIGCONT');
-  });
+  freezeProcess(t, pid);
   client.send(...Array.from({ length: 400 }, () => frontend.copyData(`${'x'.repeat(65_536)}\n`)), frontend.copyDone());
   const { error, status } = await client.reply();
   assert.equal(error?.code, '40001');
