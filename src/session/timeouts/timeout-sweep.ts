@@ -13,6 +13,9 @@ import { areAnySet, sweepIntervalMs } from './time-limits.js';
 /** So many intervals count at most from one look to the next: a program that was stopped has not heard what its peers said meanwhile. */
 const GAP_INTERVALS_MAX = 2;
 
+/** Sessions that are looked at in one go: half a millisecond, so that nobody waits for it. */
+const SLICE = 500;
+
 /**
  * Looks at all sessions again and again, once a second or four times in the shortest limit, and ends what takes longer than it may. There
  * is no timer for each session, and nothing is noted when a unit comes: see SessionWatch.
@@ -20,6 +23,8 @@ const GAP_INTERVALS_MAX = 2;
 export class TimeoutSweep {
   readonly #context: SessionContext;
   #watches = new WeakMap<Session, SessionWatch>();
+  /** Sessions with an overdue unit, which must be looked at whatever the limits are by now. */
+  readonly #overdue = new Set<Session>();
   #timer: ClockTimer | null = null;
   /** Goes on with each look, but never by more than is right: see above. */
   #nowMs = 0;
@@ -36,7 +41,6 @@ export class TimeoutSweep {
     this.#timer = clock.setTimer(intervalMs, () => {
       this.#nowMs += Math.min(clock.nowMs() - this.#lookedAtMs, intervalMs * GAP_INTERVALS_MAX);
       this.#sweep();
-      this.start();
     });
   }
 
@@ -47,16 +51,32 @@ export class TimeoutSweep {
 
   #sweep(): void {
     const { limits, registry } = this.#context;
-    const areSet = areAnySet(limits.times);
-    // Sessions leave the registry while it is gone through, which a Map allows for.
-    for (const session of registry.all()) {
-      if (session.overdue.isPresent && session.overdue.look(this.#nowMs)) {
+    for (const session of this.#overdue) {
+      if (session.overdue.look(this.#nowMs)) {
         this.#warn(session, 'a statement was not cancelled for query_timeout in time, its connection is cut');
       }
-      if (areSet && !session.isClosed) this.#look(session);
+      if (!session.overdue.isPresent) this.#overdue.delete(session);
+    }
+    if (areAnySet(limits.times)) {
+      this.#sweepSlice(registry.all());
+      return;
     }
     // What was seen is old when a limit is set again.
-    if (!areSet) this.#watches = new WeakMap();
+    this.#watches = new WeakMap();
+    this.start();
+  }
+
+  /** Sessions come and go while the registry is gone through, which the iterator of a Map allows for. */
+  #sweepSlice(sessions: IterableIterator<Session>): void {
+    for (let left = SLICE; left > 0; left -= 1) {
+      const { done, value } = sessions.next();
+      if (done === true) {
+        this.start();
+        return;
+      }
+      if (!value.isClosed) this.#look(value);
+    }
+    this.#timer = this.#context.clock.setTimer(0, () => this.#sweepSlice(sessions));
   }
 
   #look(session: Session): void {
@@ -84,6 +104,7 @@ export class TimeoutSweep {
         return;
       case Overrun.Query:
         if (session.overdue.begin(this.#nowMs)) {
+          this.#overdue.add(session);
           this.#tell(session, 'a statement runs for too long and is cancelled', 'query_timeout', queryMs);
         }
         return;

@@ -28,8 +28,8 @@ class SweptSession extends WatchedSession {
   readonly cuts: string[] = [];
   begun = 0;
   readonly overdue = {
-    isPresent: false,
-    look: () => false,
+    isPresent: true,
+    look: (): boolean => false,
     begin: () => {
       this.begun += 1;
       return this.begun === 1;
@@ -178,10 +178,22 @@ test('an overdue statement is told once, a stuck client is cut off without a wor
 });
 
 test('a session whose statement is to be cancelled is looked at though all limits are off by now', () => {
+  times = { ...off, queryMs: 4_000 };
   let looks = 0;
   const session = begin();
-  Object.assign(session.overdue, { isPresent: true, look: () => ((looks += 1), false) });
-  clock.advance(3_000);
+  session.attach();
+  session.sends('Q');
+  session.overdue.look = () => {
+    looks += 1;
+    session.overdue.isPresent = looks < 3;
+    return false;
+  };
+  clock.advance(6_000);
+  assert.equal(session.begun > 0, true);
+  session.overdue.isPresent = true;
+  times = off;
+  looks = 0;
+  clock.advance(20_000);
   assert.equal(looks, 3);
 });
 
