@@ -351,6 +351,20 @@ test('a statement that refuses to be cancelled is cut off all the same', async (
   await waitForBackend(cluster().primary, pid, null);
 });
 
+test('a node that does not answer the proxy itself is cut off too, and nobody waits for it', async (t) => {
+  const proxy = await CoreProxy.start(t, cluster().nodes, { limits: { query_timeout: '500ms' } });
+  const client = await proxy.login();
+  const pid = Number(await backendPid(client));
+  // What it has left behind is asked when the session has been idle for a moment.
+  assert.equal((await client.query('do $$ begin perform 1; end $$')).error, null);
+  freezeProcess(t, pid);
+  const [session] = proxy.app.registry.all();
+  await waitFor(() => session?.isAtBoundary === false, { timeoutMs: TIMEOUT_MS, what: 'the node to be asked' });
+  const { error, closed: isClosed } = await client.query('select 1');
+  assert.deepEqual([error?.severity, error?.code, isClosed], ['FATAL', '57014', true]);
+  assert.match(error?.message ?? '', /did not answer the proxy for 500ms \(query_timeout of the proxy\)/);
+});
+
 test('a node that takes no bytes is cut off', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes, { limits: { tcp_user_timeout: '600ms' } });
   const client = await proxy.login();

@@ -12,7 +12,9 @@ export const Phase = {
   IdleInTransaction: 'idle_in_transaction',
   /** A node works for the client. */
   Running: 'running',
-  /** We do, or the session waits for us, or it has a right to be silent. */
+  /** A node works for us: it is asked what the session has there, or brought into its state. */
+  Own: 'own',
+  /** Nobody that it could be held against: the session waits for us, or it has a right to be silent. */
   Exempt: 'exempt',
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
@@ -34,8 +36,7 @@ export function phaseOf({ identity, relay, state, wait, isInTransaction }: Phase
   const { backend } = relay;
   if (identity.isReplication) return Phase.Exempt;
   if (backend !== null && !relay.isQuiet) {
-    // What is not the client's is a question of ours, which has a time limit of its own.
-    if (state.oldestUnit === undefined) return Phase.Exempt;
+    if (state.oldestUnit === undefined) return Phase.Own;
     return isLeftToClient(backend) ? Phase.IdleInTransaction : Phase.Running;
   }
   if (wait !== null || relay.isWaiting) return Phase.Exempt;

@@ -11,6 +11,8 @@ export const Overrun = {
   IdleTransaction: 'idle_transaction_timeout',
   Transaction: 'transaction_timeout',
   Query: 'query_timeout',
+  /** The same for what we ask ourselves. */
+  OwnQuery: 'own_query',
   ClientStuck: 'client_stuck',
   NodeStuck: 'node_stuck',
 } as const;
@@ -24,6 +26,7 @@ export class SessionWatch {
   readonly #idle = new Stretch();
   readonly #idleInTransaction = new Stretch();
   readonly #run = new Stretch();
+  readonly #own = new Stretch();
   readonly #transaction = new Stretch();
   readonly #client = new Stretch();
   readonly #node = new Stretch();
@@ -36,6 +39,7 @@ export class SessionWatch {
     if (backend !== this.#backend) {
       this.#backend = backend;
       this.#run.end();
+      this.#own.end();
       this.#transaction.end();
       this.#node.end();
     }
@@ -56,6 +60,9 @@ export class SessionWatch {
           : null;
       case Phase.Running:
         return this.#run.note(runOf(session), nowMs) >= (limits.queryMs || Infinity) ? Overrun.Query : null;
+      case Phase.Own:
+        // As long as the node says something it goes on.
+        return this.#own.note(backend?.wire.bytesRead, nowMs) >= (limits.queryMs || Infinity) ? Overrun.OwnQuery : null;
       case Phase.Exempt:
       default:
         return null;
@@ -65,7 +72,10 @@ export class SessionWatch {
   /** How long the transaction is open already, a single statement being one too. */
   #transactionMs({ relay, isInTransaction }: PhaseView, phase: Phase, nowMs: number): number {
     const { backend } = relay;
-    if (backend !== null && phase !== Phase.Exempt && (isInTransaction || phase !== Phase.Idle)) {
+    if (
+      backend !== null &&
+      (isInTransaction ? phase !== Phase.Exempt : phase === Phase.Running || phase === Phase.IdleInTransaction)
+    ) {
       return this.#transaction.note(backend.transactionsEnded, nowMs);
     }
     if (phase === Phase.Idle) this.#transaction.end();

@@ -108,6 +108,12 @@ export class TimeoutSweep {
           this.#tell(session, 'a statement runs for too long and is cancelled', 'query_timeout', queryMs);
         }
         return;
+      case Overrun.OwnQuery: {
+        const message = `the node did not answer the proxy for ${formatDuration(queryMs)} (query_timeout of the proxy)`;
+        this.#warn(session, 'a node does not answer what the proxy asks for a session, its connection is cut');
+        session.relay.cut(new SwitchyardError('query_timeout', message));
+        return;
+      }
       case Overrun.ClientStuck:
         counters.stuckPeers.add('client');
         this.#tell(session, 'a client takes no bytes and is cut off', 'tcp_user_timeout', tcpUserMs);

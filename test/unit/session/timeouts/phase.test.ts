@@ -60,7 +60,7 @@ test('a unit runs from its first message to its end, whatever waits behind it', 
 test('what we ask a node ourselves is not the running of a unit', () => {
   const { backend } = session.attach();
   backend.tracker.sent('Q'.charCodeAt(0), true);
-  assert.equal(phaseOf(session), Phase.Exempt);
+  assert.equal(phaseOf(session), Phase.Own);
 });
 
 test('a unit of which all is answered that was sent waits for its client', () => {

@@ -110,6 +110,15 @@ test('a unit that comes to another node begins anew there', () => {
   assert.equal(lookFor(10, limits), `${Overrun.Query} at 6`);
 });
 
+test('a node may take as long for what we ask as for a unit, from the last that it said', () => {
+  const { backend, wire } = session.attach();
+  const limits = { queryMs: 3 * SECONDS, clientIdleMs: 2 * SECONDS, transactionMs: 2 * SECONDS };
+  backend.tracker.sent('Q'.charCodeAt(0), true);
+  assert.equal(lookFor(3, limits), '');
+  wire.bytesRead += 1;
+  assert.equal(lookFor(10, limits), `${Overrun.OwnQuery} at 6`);
+});
+
 test('a transaction has a time whatever happens in it, and ends by its node saying so', () => {
   const { backend } = session.attach();
   const limits = { transactionMs: 5 * SECONDS };

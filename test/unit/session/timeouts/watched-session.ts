@@ -2,6 +2,7 @@ import type { Backend } from '../../../../src/backend/backend.js';
 import type { PhaseView } from '../../../../src/session/timeouts/phase.js';
 import type { UnitFacts } from '../../../../src/session/state/unit-facts.js';
 import type { Wait } from '../../../../src/session/wait.js';
+import type { FakeWire } from '../../../support/fake-wire.js';
 import { fakeBackend } from '../../relay/relay-bench.js';
 
 /** A unit like any other; only that it is another one is looked at. */
@@ -31,7 +32,7 @@ export class WatchedSession implements PhaseView {
   }
 
   /** Attaches a backend. */
-  attach(): { readonly backend: Backend; readonly wire: { bytesWritten: number; pendingBytes: number } } {
+  attach(): { readonly backend: Backend; readonly wire: FakeWire } {
     const { backend, wire } = fakeBackend();
     this.backend = backend;
     return { backend, wire };
