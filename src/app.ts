@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { KeyDeriver } from './auth/key-deriver.js';
 import { LoginSecrets } from './auth/login-secrets.js';
-import { AuthRules } from './auth/rules.js';
 import { parseUserlist } from './auth/userlist.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
@@ -36,14 +35,15 @@ import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.j
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
 import type { SessionContext, SessionIntent } from './session/context.js';
-import type { Door, Doorkeeper, DoorRules } from './session/doorkeeper.js';
-import { intentOf, sessionLimits } from './session/from-config.js';
 import { SharedBackends } from './session/pooled/shared-backends.js';
+import type { Door, Doorkeeper } from './session/doorkeeper.js';
+import { doorRules, intentOf, sessionLimits } from './session/from-config.js';
 import { Greetings } from './session/greetings.js';
 import { SessionRegistry } from './session/registry.js';
 import { RefusedTemplates } from './session/split/refused-templates.js';
 import { DatabaseFences } from './session/split/session-fence.js';
 import { Startup } from './session/startup.js';
+import { TimeoutSweep } from './session/timeouts/timeout-sweep.js';
 import type { SqlAnalyzer } from './sql/analysis.js';
 import { TreeAnalyzer } from './sql/sql-analyzer.js';
 import { SqlParser } from './sql/sql-parser.js';
@@ -96,6 +96,7 @@ export class App {
   /** What tells where a statement goes; not before `start`. */
   explain: ExplainParts | undefined;
   readonly #keeper: Doorkeeper;
+  readonly #sweep: TimeoutSweep;
   readonly #greetings = new Greetings();
   readonly #monitorQuery: MonitorQuery;
   readonly #doors = new Map<string, Door>();
@@ -198,6 +199,7 @@ export class App {
       suspect: (node) => void this.watch.prober.probeNow(node),
       wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),
     };
+    this.#sweep = new TimeoutSweep(context);
     this.#keeper = {
       clock,
       logger,
@@ -257,7 +259,7 @@ export class App {
             host: config.address.host,
             port: config.address.port,
             backlog: config.backlog,
-            keepAliveMs: limits.tcpKeepaliveMs,
+            keepAliveMs: () => this.config.limits.tcpKeepaliveMs,
             bufferBytes: limits.clientBufferBytes,
           },
           (socket) => {
@@ -283,6 +285,7 @@ export class App {
     }
     this.watch.start();
     this.conductor.start();
+    this.#sweep.start();
   }
 
   /** Takes over what can change without a restart; gives what was, and what was not. */
@@ -345,6 +348,7 @@ export class App {
     for (const { listener } of this.#listeners) listener.close();
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
     for (const session of [...this.registry.all()]) session.end(CloseReason.Shutdown, error);
+    this.#sweep.close();
     this.conductor.close();
     this.guard.close();
     this.drain.close();
@@ -390,12 +394,4 @@ export class App {
 function catalogOptions({ routing }: Config): CatalogsOptions {
   const { catalogRefreshMs, readFunctions, writeFunctions } = routing;
   return { refreshMs: catalogRefreshMs, rules: { readFunctions, writeFunctions } };
-}
-
-function doorRules(config: Config): DoorRules {
-  return {
-    rules: new AuthRules(config.auth.rules, config.auth.method),
-    startupTimeoutMs: config.limits.startupTimeoutMs,
-    maxClients: config.limits.maxClients,
-  };
 }

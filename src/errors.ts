@@ -25,6 +25,11 @@ const kinds = {
   unknown_setting: { sqlState: '42704', side: 'client', level: 'info' },
   bad_setting: { sqlState: '22023', side: 'client', level: 'info' },
   query_canceled: { sqlState: '57014', side: 'client', level: 'info' },
+  // What took longer than it may.
+  client_idle_timeout: { sqlState: '57P05', side: 'client', level: 'info' },
+  idle_transaction_timeout: { sqlState: '25P03', side: 'client', level: 'info' },
+  transaction_timeout: { sqlState: '25P04', side: 'client', level: 'info' },
+  query_timeout: { sqlState: '57014', side: 'backend', level: 'info' },
   // Limits of ours.
   too_many_clients: { sqlState: '53300', side: 'self', level: 'warn' },
   too_many_backends: { sqlState: '53300', side: 'self', level: 'warn' },

@@ -7,11 +7,13 @@ import type { Proxy } from './proxy.js';
 const TARGETS = ['primary', 'standby'] as const;
 /** Those of the router, and a node that left the cluster between the choice and the attach. */
 const HOLD_REASONS = [...Object.values(HoldReason), 'node_unknown', 'no_room', 'refused'] as const;
-/** What the client of a cut unit is most often told: lost, ended by its node, outcome unknown, not available. */
-const CUT_SQLSTATES = ['08006', '08007', '57P01', '57P03'] as const;
+/** What the client of a cut unit is most often told: lost, outcome unknown, not cancelled in time, ended by its node, not available. */
+const CUT_SQLSTATES = ['08006', '08007', '57014', '57P01', '57P03'] as const;
 /** Those of the counter; see counters.ts. */
 const REPLAY_REASONS = ['rolled_back', 'repeatable', 'query', 'plan_changed'] as const;
 const CANCEL_OUTCOMES = ['forwarded', 'held', 'idle', 'unknown_key', 'failed'] as const;
+const QUERY_TIMEOUT_OUTCOMES = ['canceled', 'ended', 'cut'] as const;
+const PEERS = ['client', 'node'] as const;
 /** Why the pool, or whoever gave the backend back, let it go. */
 const BACKEND_CLOSE_REASONS = [
   'session_end',
@@ -58,6 +60,20 @@ export function addTrafficMetrics(metrics: MetricsRegistry, proxy: Proxy): void 
     'outcome',
     proxy.counters.cancels,
     CANCEL_OUTCOMES,
+  );
+  metrics.counters(
+    'query_timeouts_total',
+    'Statements that ran longer than limits.query_timeout, by what became of them. canceled: the node obeyed; ended: it was done before that; cut: it did not obey in time.',
+    'outcome',
+    proxy.counters.queryTimeouts,
+    QUERY_TIMEOUT_OUTCOMES,
+  );
+  metrics.counters(
+    'stuck_peers_total',
+    'Connections that were cut because their peer took no bytes for limits.tcp_user_timeout, by who that was.',
+    'peer',
+    proxy.counters.stuckPeers,
+    PEERS,
   );
 }
 

@@ -60,9 +60,14 @@ export class Backend implements WireHandler, FrameHandler {
   processId: number;
   cancelKey: Buffer;
   transactionStatus: TransactionStatus;
+  /** ReadyForQuery messages outside of a transaction: tells one transaction from the next, a single statement being one too. */
+  transactionsEnded: number;
   /** It proved on this very connection that it is off recovery, of the right cluster and on no old timeline. */
   isProvenPrimary: boolean;
-  /** Cancel requests under way that are aimed at it; it is not given on before they are over. */
+  /**
+   * Cancel requests that are aimed at it and under way, or of which nobody knows what became: it is not given on before they are over, and
+   * with the latter never.
+   */
   cancelsInFlight: number;
   #sink: BackendSink;
   readonly #scanner: FrameScanner;
@@ -77,6 +82,7 @@ export class Backend implements WireHandler, FrameHandler {
     this.processId = 0;
     this.cancelKey = Buffer.alloc(0);
     this.transactionStatus = TransactionStatus.Idle;
+    this.transactionsEnded = 0;
     this.isProvenPrimary = false;
     this.cancelsInFlight = 0;
     this.#sink = sink;
@@ -169,6 +175,7 @@ export class Backend implements WireHandler, FrameHandler {
   }
 
   #noteStatus(status: number): void {
+    if (status === TransactionStatus.Idle) this.transactionsEnded += 1;
     if (
       status === TransactionStatus.Idle ||
       status === TransactionStatus.InTransaction ||

@@ -14,7 +14,8 @@ import { NodeError } from './node-error.js';
 export interface ConnectLimits {
   /** Time limit for TCP and log-in together, in milliseconds. */
   readonly connectTimeoutMs: number;
-  readonly keepAliveMs: number;
+  /** Idle time after which TCP tests the connection; 0: it does not. Read anew for each connection. */
+  readonly keepAliveMs: () => number;
   readonly bufferBytes: number;
   readonly messageBytesMax: number;
 }
@@ -108,7 +109,7 @@ export async function connectBackend(
       host: request.host,
       port: request.port,
       timeoutMs: limits.connectTimeoutMs,
-      keepAliveMs: limits.keepAliveMs,
+      keepAliveMs: limits.keepAliveMs(),
       bufferBytes: limits.bufferBytes,
     },
     signal,

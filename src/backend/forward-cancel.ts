@@ -1,3 +1,4 @@
+import { SwitchyardError } from '../errors.js';
 import { dial } from '../net/dial.js';
 import { cancelRequest } from '../protocol/frontend-messages.js';
 import type { Backend } from './backend.js';
@@ -5,15 +6,22 @@ import type { Backend } from './backend.js';
 /**
  * Asks the node of `backend` to cancel what it is doing, over a connection of its own, and waits until the node has closed it: only then
  * is the request over. The backend counts it meanwhile, so that it is not given on; it may be closed already on our side. Fails when the
- * node cannot be reached.
+ * node cannot be reached; and when it does not close the connection in `timeoutMs`, in which case it may still carry the request out at
+ * any time, so that the backend counts it for good.
  */
 export async function forwardCancel(backend: Backend, timeoutMs: number): Promise<void> {
   backend.cancelsInFlight += 1;
+  let isDoubtful = false;
   try {
     const { host, port } = backend.identity;
     const wire = await dial({ host, port, timeoutMs, keepAliveMs: 0, bufferBytes: 1024 });
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => wire.destroy(), timeoutMs);
+    isDoubtful = true;
+    await new Promise<void>((resolve, reject) => {
+      const late = (): void => {
+        reject(new SwitchyardError('backend_lost', `the node did not take the cancel request within ${timeoutMs} ms`));
+        wire.destroy();
+      };
+      const timer = setTimeout(late, timeoutMs);
       wire.handler = {
         onChunk: () => {},
         onDrain: () => {},
@@ -26,7 +34,8 @@ export async function forwardCancel(backend: Backend, timeoutMs: number): Promis
       wire.write(cancelRequest(backend.processId, backend.cancelKey));
       wire.resume();
     });
+    isDoubtful = false;
   } finally {
-    backend.cancelsInFlight -= 1;
+    if (!isDoubtful) backend.cancelsInFlight -= 1;
   }
 }

@@ -41,7 +41,7 @@ export function openMonitor(
     },
     {
       connectTimeoutMs: timeoutMs,
-      keepAliveMs: limits.tcpKeepaliveMs,
+      keepAliveMs: () => limits.tcpKeepaliveMs,
       bufferBytes: limits.clientBufferBytes,
       messageBytesMax: limits.messageBytes,
     },

@@ -117,7 +117,13 @@ export const CONFIG_KEYS: readonly ConfigKey<Config>[] = [
   live(duration('limits.startup_timeout', (c) => c.limits.startupTimeoutMs)),
   live(plain('limits.prepared_statements', (c) => c.limits.preparedStatements)),
   restart(size('limits.client_buffer', (c) => c.limits.clientBufferBytes)),
+  live(duration('limits.client_idle_timeout', (c) => c.limits.clientIdleTimeoutMs)),
+  live(duration('limits.idle_transaction_timeout', (c) => c.limits.idleTransactionTimeoutMs)),
+  live(duration('limits.transaction_timeout', (c) => c.limits.transactionTimeoutMs)),
+  live(duration('limits.query_timeout', (c) => c.limits.queryTimeoutMs)),
+  live(duration('limits.query_cancel_timeout', (c) => c.limits.queryCancelTimeoutMs)),
   live(duration('limits.tcp_keepalive', (c) => c.limits.tcpKeepaliveMs)),
+  live(duration('limits.tcp_user_timeout', (c) => c.limits.tcpUserTimeoutMs)),
   live(duration('shutdown.timeout', (c) => c.shutdown.timeoutMs)),
 ];
 

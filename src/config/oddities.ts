@@ -21,6 +21,7 @@ export function findOddities(config: Config, tree: YamlTree): readonly Oddity[] 
     ...freshnessOddities(config),
     ...poolOddities(config.pool),
     ...authOddities(config.auth, config.listeners),
+    ...limitOddities(config.limits),
   ];
 }
 
@@ -106,6 +107,17 @@ function* poolOddities(pool: PoolConfig): Generator<Oddity> {
   }
   if (pool.idleTimeoutMs > pool.maxLifetimeMs) {
     yield { path: ['pool', 'idle_timeout'], message: 'is longer than max_lifetime and never takes effect' };
+  }
+}
+
+/** A time limit that is set and no shorter than another one that is sure to come before it. */
+function* limitOddities(limits: Config['limits']): Generator<Oddity> {
+  const { transactionTimeoutMs, queryTimeoutMs, idleTransactionTimeoutMs } = limits;
+  if (transactionTimeoutMs === 0) return;
+  const message = 'is not below transaction_timeout and never takes effect';
+  if (queryTimeoutMs >= transactionTimeoutMs) yield { path: ['limits', 'query_timeout'], message };
+  if (idleTransactionTimeoutMs >= transactionTimeoutMs) {
+    yield { path: ['limits', 'idle_transaction_timeout'], message };
   }
 }
 

@@ -4,6 +4,7 @@ import { addressesCollide, formatAddress } from './address.js';
 import { authSchema } from './auth-schema.js';
 import { clusterSchema } from './cluster-schema.js';
 import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
+import { limitsSchema } from './limits-schema.js';
 import { listenersSchema } from './listener-schema.js';
 import { poolSchema } from './pool-schema.js';
 import type { Reading } from './reading.js';
@@ -80,45 +81,6 @@ function adminSchema(read: SecretReader) {
 const logSchema = z.strictObject({
   level: z.enum(LOG_LEVELS).prefault('info').meta({ description: 'Least weight of a line that is written.' }),
 });
-
-const limitsSchema = z
-  .strictObject({
-    max_clients: count(1, 1_000_000)
-      .prefault(10_000)
-      .meta({ description: 'Most clients at one time; 53300 above it.' }),
-    message: size({ min: '64kB', max: '1GB' })
-      .prefault('1GB')
-      .meta({ description: 'Longest message of the protocol that is passed on.' }),
-    inspect: size({ min: '1kB', max: '64MB' })
-      .prefault('256kB')
-      .meta({ description: 'Longest statement that is read for what it does to the session.' }),
-    startup_timeout: duration({ min: '100ms', max: '10m' })
-      .prefault('15s')
-      .meta({ description: 'Longest time from accept to the end of the log-in.' }),
-    prepared_statements: count(1, 1_000_000)
-      .prefault(1000)
-      .meta({ description: 'Most prepared statements of one session.' }),
-    client_buffer: size({ min: '4kB', max: '16MB' })
-      .prefault('64kB')
-      .meta({ description: 'Unsent bytes at which a slow reader makes the other side stop.' }),
-    tcp_keepalive: duration({ min: '1s', max: '2h' })
-      .prefault('15s')
-      .meta({ description: 'Idle time after which a connection is tested by TCP keep-alive.' }),
-  })
-  .transform((limits, context) => {
-    if (limits.inspect > limits.message) {
-      context.addIssue({ code: 'custom', path: ['inspect'], message: 'must not be above message' });
-    }
-    return {
-      maxClients: limits.max_clients,
-      messageBytes: limits.message,
-      inspectBytes: limits.inspect,
-      startupTimeoutMs: limits.startup_timeout,
-      preparedStatements: limits.prepared_statements,
-      clientBufferBytes: limits.client_buffer,
-      tcpKeepaliveMs: limits.tcp_keepalive,
-    };
-  });
 
 const shutdownSchema = z
   .strictObject({

@@ -159,6 +159,10 @@ export class Counters {
   readonly poolRefused = new LabelledCounter<string>();
   /** Cancel requests, by outcome (`forwarded`, `held`, `idle`, `unknown_key`, `failed`). */
   readonly cancels = new LabelledCounter<string>();
+  /** Statements that ran longer than `limits.query_timeout`, by what became of them (`canceled`, `ended`, `cut`). */
+  readonly queryTimeouts = new LabelledCounter<'canceled' | 'ended' | 'cut'>();
+  /** Connections that were cut because their peer took no bytes, by who that was. */
+  readonly stuckPeers = new LabelledCounter<'client' | 'node'>();
   /** Sessions taken off a candidate because they held its promotion up. */
   evictions = 0;
   leaderChanges = 0;

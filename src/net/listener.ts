@@ -5,7 +5,8 @@ export interface ListenOptions {
   readonly host: string | null;
   readonly port: number;
   readonly backlog: number;
-  readonly keepAliveMs: number;
+  /** Idle time after which TCP tests a connection; 0: it does not. Read anew for each connection. */
+  readonly keepAliveMs: () => number;
   readonly bufferBytes: number;
 }
 
@@ -23,11 +24,13 @@ export class Listener {
       const server = createServer({
         allowHalfOpen: true,
         noDelay: true,
-        keepAlive: options.keepAliveMs > 0,
-        keepAliveInitialDelay: options.keepAliveMs,
         highWaterMark: options.bufferBytes,
       });
-      server.on('connection', onSocket);
+      server.on('connection', (socket) => {
+        const keepAliveMs = options.keepAliveMs();
+        if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
+        onSocket(socket);
+      });
       server.once('error', reject);
       server.listen(
         { ...(options.host === null ? {} : { host: options.host }), port: options.port, backlog: options.backlog },

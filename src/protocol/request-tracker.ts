@@ -119,9 +119,14 @@ export class RequestTracker {
     return this.#copyIn;
   }
 
+  /** The backend waits for COPY data, and their end was not sent yet. */
+  get lacksCopyData(): boolean {
+    return this.#copyIn && !this.#copyEndSent;
+  }
+
   /** The backend will not come to a ReadyForQuery by what was sent: it lacks COPY data, or the Sync of every unit. */
   get needsClient(): boolean {
-    return (this.#copyIn && !this.#copyEndSent) || !this.#hasUnitEnd();
+    return this.lacksCopyData || !this.#hasUnitEnd();
   }
 
   /** Notes that a frontend message of `type` is sent to the backend. Types that are never answered are ignored. */

@@ -36,6 +36,8 @@ export class BackendSide implements BackendSink {
   #isSecondRun: boolean;
   /** Where the last ReadyForQuery ends in the buffer whose bytes go out next; 0: there is none. */
   #readyEnd: number;
+  /** What the client hears in place of the error that was just read. */
+  #instead: Buffer | null;
 
   constructor(parts: RelayParts, client: ClientSide) {
     this.#parts = parts;
@@ -49,6 +51,7 @@ export class BackendSide implements BackendSink {
     this.#isRefused = false;
     this.#isSecondRun = false;
     this.#readyEnd = 0;
+    this.#instead = null;
   }
 
   get isCopyBoth(): boolean {
@@ -206,6 +209,7 @@ export class BackendSide implements BackendSink {
       } else this.#client.endOrphan(this.#copyBoth);
     } else if (type === BackendType.ErrorResponse) {
       if (this.#farewell !== null) this.lose(null);
+      else if (this.#instead !== null) this.#sayInstead(this.#instead);
     } else this.#client.endOrphan(this.#copyBoth);
   }
 
@@ -266,8 +270,14 @@ export class BackendSide implements BackendSink {
       this.#client.hold();
       return Verdict.Drop;
     }
-    this.#parts.owner.onBackendError(fields);
-    return Verdict.Forward;
+    this.#instead = this.#parts.owner.onBackendError(fields);
+    return this.#instead === null ? Verdict.Forward : Verdict.Drop;
+  }
+
+  /** What lay before the error has gone out; this goes where it would have gone. */
+  #sayInstead(error: Buffer): void {
+    this.#instead = null;
+    this.onBackendRun(error, 0, error.length);
   }
 
   /** The client has part of the answer to the oldest unit. Behind a ReadyForQuery in the same chunk nothing has gone out yet. */

@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.js';
+import type { Wire } from '../net/wire.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { TransactionStatus } from '../protocol/codes.js';
 import type { AbandonedRequests } from '../protocol/request-tracker.js';
@@ -74,8 +75,8 @@ export interface RelayOwner {
   onAcknowledged(type: number): void;
   /** CommandComplete (the body, with the command tag, is `buffer[start, end)`, borrowed), EmptyQueryResponse or PortalSuspended. */
   onCommandEnd(type: number, buffer: Buffer, start: number, end: number): void;
-  /** An ErrorResponse (not FATAL) on its way to the client. */
-  onBackendError(fields: ErrorFields): void;
+  /** An ErrorResponse (not FATAL) on its way to the client. Gives a whole one that goes in its place; null: it goes as it is. */
+  onBackendError(fields: ErrorFields): Buffer | null;
   /** A ReadyForQuery on its way to the client: a unit has ended. */
   onUnitEnd(): void;
   /** Nothing is owed any more and the client has the last ReadyForQuery. The transaction may still be open. */
@@ -129,6 +130,8 @@ export interface Relay {
   /** Ask the owner at the next unit though a backend is attached. */
   askAtUnit: boolean;
   readonly backend: Backend | null;
+  /** What went over the wire of the client. */
+  readonly client: Pick<Wire, 'bytesRead' | 'bytesWritten' | 'pendingBytes'>;
   /** Nothing is owed, no unit is open, nothing is half read from the node, and no transaction is open. */
   readonly isAtBoundary: boolean;
   /** Nothing is owed and no unit is open; a transaction may be. */

@@ -66,6 +66,10 @@ export class StreamRelay implements Relay {
     return this.#client.backend;
   }
 
+  get client(): Wire {
+    return this.#wire;
+  }
+
   get isAtBoundary(): boolean {
     return !this.#client.isUnitOpen && (this.backend === null || this.backend.isAtBoundary);
   }

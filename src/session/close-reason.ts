@@ -13,6 +13,14 @@ export const CloseReason = {
   /** The log-in waited for a node in vain. */
   NoNode: 'no_node',
   BackendRefused: 'backend_refused',
+  /** It said nothing for `limits.client_idle_timeout`. */
+  ClientIdle: 'client_idle_timeout',
+  IdleTransaction: 'idle_transaction_timeout',
+  Transaction: 'transaction_timeout',
+  /** A statement was cut off that its node did not cancel, and the session could not go on without that backend. */
+  Query: 'query_timeout',
+  /** The client took no bytes for `limits.tcp_user_timeout`. */
+  ClientStuck: 'client_stuck',
   Drained: 'drained',
   Shutdown: 'shutdown',
 } as const;

@@ -11,6 +11,7 @@ import type { Hold } from './hold.js';
 import type { SessionRegistry } from './registry.js';
 import type { SharedBackends } from './pooled/shared-backends.js';
 import type { SplitContext } from './split/split-context.js';
+import type { TimeLimits } from './timeouts/time-limits.js';
 
 /** Limits that sessions keep to; from the configuration, and replaced as a whole when it is reloaded. */
 export interface SessionLimits {
@@ -24,6 +25,7 @@ export interface SessionLimits {
   readonly replayBytes: number;
   /** A split session gives its backend on a standby back when it has not read there for so long. */
   readonly standbyIdleMs: number;
+  readonly times: TimeLimits;
 }
 
 /** Which units may start on the primary. */

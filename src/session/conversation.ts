@@ -21,6 +21,7 @@ import { SplitReason } from './split/split-reason.js';
 import { Refusal } from './split/split.js';
 import type { Split } from './split/split.js';
 import type { SessionState } from './state/session-state.js';
+import type { OverdueUnit } from './timeouts/overdue-unit.js';
 import { Wait } from './wait.js';
 
 /** Stands in the place of an error: what follows it is left out up to the Sync, which is answered. */
@@ -60,6 +61,7 @@ export interface ConversationParts {
   readonly settler: LossSettler;
   readonly inspector: Inspector;
   readonly listening: Listening;
+  readonly overdue: OverdueUnit;
 }
 
 /** Answers what the relay of a session asks, and tells the parts of the session what client and node say. */
@@ -87,8 +89,11 @@ export class Conversation implements RelayOwner {
   // ---- the client
 
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
-    if (this.#parts.inspector.isRunning || this.#parts.boarding.isRunning) {
-      this.#parts.seeker.waitFor(Wait.Boundary, 'its state is being asked for, or brought back');
+    if (this.#parts.inspector.isRunning || this.#parts.boarding.isRunning || this.#parts.overdue.isAsking) {
+      this.#parts.seeker.waitFor(
+        Wait.Boundary,
+        'its state is being asked for, or brought back, or an earlier unit cancelled',
+      );
       return Admission.Wait;
     }
     const ending = this.#owner.ending;
@@ -222,7 +227,7 @@ export class Conversation implements RelayOwner {
     return !isInTransaction && canRunAgain(first.repeat);
   }
 
-  onBackendError(fields: ErrorFields): void {
+  onBackendError(fields: ErrorFields): Buffer | null {
     const { target, isInTransaction } = this.#owner;
     if (target === 'standby') this.#parts.split?.refusedLate(fields, isInTransaction ? null : this.#state.failing);
     this.#state.failed();
@@ -231,6 +236,7 @@ export class Conversation implements RelayOwner {
     const isWrongRole =
       fields.sqlState === '25006' && this.#owner.target === 'primary' && fields.message.includes('recovery');
     if (isWrongRole) this.#context.counters.wrongRoleErrors += 1;
+    return this.#parts.overdue.inPlaceOf(fields);
   }
 
   onUnitEnd(): void {
@@ -289,6 +295,7 @@ export class Conversation implements RelayOwner {
     const target = this.#parts.berths.lost();
     this.#parts.inspector.drop();
     this.#parts.boarding.drop();
+    this.#parts.overdue.drop();
     this.#mistake = null;
     const { split } = this.#parts;
     if (target === 'primary') split?.primaryLost();

@@ -1,5 +1,7 @@
+import { AuthRules } from '../auth/rules.js';
 import type { Config, ListenerConfig, PoolConfig, RoutingConfig } from '../config/schema.js';
 import type { SessionIntent, SessionLimits } from './context.js';
+import type { DoorRules } from './doorkeeper.js';
 
 /** The limits that sessions keep to, as the configuration has them. */
 export function sessionLimits({ limits, promotion, pool, routing }: Config): SessionLimits {
@@ -12,6 +14,23 @@ export function sessionLimits({ limits, promotion, pool, routing }: Config): Ses
     rebalance: routing.rebalance,
     replayBytes: promotion.replay ? promotion.replayBytes : 0,
     standbyIdleMs: routing.standbyIdleMs,
+    times: {
+      clientIdleMs: limits.clientIdleTimeoutMs,
+      idleTransactionMs: limits.idleTransactionTimeoutMs,
+      transactionMs: limits.transactionTimeoutMs,
+      queryMs: limits.queryTimeoutMs,
+      queryCancelMs: limits.queryCancelTimeoutMs,
+      tcpUserMs: limits.tcpUserTimeoutMs,
+    },
+  };
+}
+
+/** What log-ins go by, as the configuration has it. */
+export function doorRules({ auth, limits }: Config): DoorRules {
+  return {
+    rules: new AuthRules(auth.rules, auth.method),
+    startupTimeoutMs: limits.startupTimeoutMs,
+    maxClients: limits.maxClients,
   };
 }
 

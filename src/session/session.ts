@@ -25,7 +25,7 @@ import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
 import { Pooling } from './pooled/pooling.js';
-import { requestCancel } from './request-cancel.js';
+import { CancelOutcome, requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { UnitChoice } from './split/chooser.js';
@@ -34,7 +34,8 @@ import { IdleStandby } from './split/idle-standby.js';
 import { Split } from './split/split.js';
 import { nothingInCommon } from './state/common.js';
 import { SessionState } from './state/session-state.js';
-import type { Wait } from './wait.js';
+import { OverdueUnit } from './timeouts/overdue-unit.js';
+import { Wait } from './wait.js';
 
 /** Where a unit went, and why; `atMs`: monotonic. */
 export interface LastDecision {
@@ -53,6 +54,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   readonly startedAtMs: number;
   readonly state: SessionState;
   readonly relay: Relay;
+  /** Its unit that ran longer than it may. */
+  readonly overdue: OverdueUnit;
   readonly #context: SessionContext;
   readonly #seeker: Seeker;
   readonly #settler: LossSettler;
@@ -110,6 +113,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#listening = new Listening(this, this.#seeker, context);
     this.#idleStandby = this.#split === null ? null : new IdleStandby(this, this.#berths, this.#split, context);
     this.#pooling = isPooled ? new Pooling(this, this.#berths, context) : null;
+    this.overdue = new OverdueUnit(this, context);
     const parts = {
       state: this.state,
       greeter: this.#greeter,
@@ -121,6 +125,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
       settler: this.#settler,
       inspector: this.#inspector,
       listening: this.#listening,
+      overdue: this.overdue,
     };
     this.#conversation = new Conversation(this, parts, context);
     const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
@@ -267,13 +272,28 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
       this.#conversation.waitCancelled();
       cancels.add('held');
     } else if (backend === null || this.relay.isQuiet) cancels.add('idle');
-    else cancels.add((await requestCancel(backend, this.id, this.#context)) ? 'forwarded' : 'failed');
+    else {
+      const outcome = await requestCancel(backend, this.id, this.#context);
+      cancels.add(outcome === CancelOutcome.Forwarded ? 'forwarded' : 'failed');
+      // Nobody else got the backend as long as the request might have hit him.
+      if (!this.#isClosed) this.#pooling?.rest();
+    }
   }
 
   // ---- SettlerOwner, BerthsOwner, BoardingOwner
 
   onSettled(): void {
     this.#conversation.onSettled();
+  }
+
+  /** The cancel request for an overdue unit is over: what has waited for that may be sent. */
+  onCancelOver(): void {
+    if (this.#isClosed || !this.relay.isQuiet) return;
+    if (this.#seeker.wait === Wait.Boundary) {
+      this.#seeker.stopWaiting();
+      this.relay.resume();
+    }
+    this.#pooling?.rest();
   }
 
   onLeft({ target, applied }: Berth): void {
@@ -373,6 +393,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#settler.drop();
     this.#inspector.drop();
     this.#idleStandby?.close();
+    this.overdue.drop();
     this.#seeker.close();
     if (isBroken) this.relay.destroy();
     else this.relay.close(last);

@@ -44,7 +44,9 @@ export class Startup implements WireHandler {
     this.#collect = collect;
     keeper.startups += 1;
     this.#timer = keeper.clock.setTimer(keeper.rules.startupTimeoutMs, () => {
-      this.#fail(new SwitchyardError('startup_timeout', `log-in took longer than ${keeper.rules.startupTimeoutMs} ms`));
+      const { startupTimeoutMs } = keeper.rules;
+      const message = `log-in took longer than ${startupTimeoutMs} ms (startup_timeout of the proxy)`;
+      this.#fail(new SwitchyardError('startup_timeout', message));
     });
   }
 

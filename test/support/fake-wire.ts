@@ -10,7 +10,7 @@ export class FakeWire implements Wire {
   closed = false;
   bytesRead = 0;
   bytesWritten = 0;
-  readonly pendingBytes = 0;
+  pendingBytes = 0;
   isPaused = false;
   /** False: each write says that it was one too many. */
   hasRoom = true;

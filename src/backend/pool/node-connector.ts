@@ -29,7 +29,7 @@ export class NodeConnector implements Connector {
     const { pool, limits } = this.#config();
     return {
       connectTimeoutMs: pool.connectTimeoutMs,
-      keepAliveMs: limits.tcpKeepaliveMs,
+      keepAliveMs: () => this.#config().limits.tcpKeepaliveMs,
       bufferBytes: limits.clientBufferBytes,
       messageBytesMax: limits.messageBytes,
     };

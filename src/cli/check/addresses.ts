@@ -32,7 +32,7 @@ async function checkAddress(
   const where = formatAddress(address);
   try {
     const listener = await Listener.open(
-      { host: address.host, port: address.port, backlog, keepAliveMs: 0, bufferBytes: 1 },
+      { host: address.host, port: address.port, backlog, keepAliveMs: () => 0, bufferBytes: 1 },
       (socket) => socket.destroy(),
     );
     listener.close();

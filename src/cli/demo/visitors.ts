@@ -126,7 +126,7 @@ export class Visitors {
         parameters: [['application_name', 'visitor']],
         credentials: new PasswordCredentials(password),
       },
-      { connectTimeoutMs: CONNECT_TIMEOUT_MS, keepAliveMs: 0, bufferBytes: 65_536, messageBytesMax: 1 << 24 },
+      { connectTimeoutMs: CONNECT_TIMEOUT_MS, keepAliveMs: () => 0, bufferBytes: 65_536, messageBytesMax: 1 << 24 },
       this.#clock,
     );
   }

@@ -67,6 +67,8 @@ const ADMIN_SHUTDOWN = '57P01';
 /** FATAL 40001: the session stood in the way of replay on a standby. */
 const SERIALIZATION_FAILURE = '40001';
 const OUTCOME_UNKNOWN = '08007';
+const QUERY_CANCELED = '57014';
+const NOT_OBEYED = 'The node did not cancel it in time, and its connection was cut.';
 
 const unread: UnitFacts = {
   repeat: Repeat.Never,
@@ -91,7 +93,8 @@ export function judgeLoss(loss: Loss, facts: LossFacts): LossVerdict {
     return { kind: 'close', error: fatalText(farewell), reason: CloseReason.EndedByNode, pin: null };
   }
   if (facts.pin !== null) {
-    return { kind: 'close', error: unmovable(loss, facts.pin), reason: CloseReason.CannotMove, pin: facts.pin };
+    const reason = isOverdue(loss) ? CloseReason.Query : CloseReason.CannotMove;
+    return { kind: 'close', error: unmovable(loss, facts.pin), reason, pin: facts.pin };
   }
   if (loss.status !== TransactionStatus.Idle) return judgeTransaction(loss, facts);
   if (!loss.isUnitCut) return { kind: 'keep' };
@@ -141,7 +144,8 @@ function judgeStatement(loss: Loss, facts: LossFacts): LossVerdict {
   const haveNoEffect = units.every(hasNoEffect);
   // Without a proof, what was sent behind the first unit may have been done as well as the first.
   if (!isProven && !haveNoEffect) return failAll(doubtText(loss, 'a statement'));
-  if (loss.canReplay && !facts.isTired) {
+  // What was cut because it took too long would take as long elsewhere.
+  if (loss.canReplay && !facts.isTired && !isOverdue(loss)) {
     if (units.every((unit) => unit.repeat === Repeat.Always)) return { kind: 'replay', why: ReplayReason.Repeatable };
     if (isProven && canRunAgain(first.repeat)) return { kind: 'replay', why: ReplayReason.RolledBack };
     if (haveNoEffect && units.every((unit) => canRunAgain(unit.repeat)))
@@ -177,7 +181,20 @@ function failAll(text: ErrorText): LossVerdict {
   return { kind: 'fail_all', error: errorResponse(text), sqlState: text.sqlState };
 }
 
+/** We have cut it because its node did not cancel in time what had run for too long. */
+function isOverdue({ error }: Loss): boolean {
+  return error instanceof SwitchyardError && error.code === 'query_timeout';
+}
+
 function unmovable(loss: Loss, pin: PinReason): Buffer {
+  if (isOverdue(loss)) {
+    return errorResponse({
+      severity: 'FATAL',
+      sqlState: QUERY_CANCELED,
+      message: causeOf(loss),
+      detail: `${NOT_OBEYED} The session could not go on without it: ${describePin(pin)}.`,
+    });
+  }
   return errorResponse({
     severity: 'FATAL',
     sqlState: '57P01',
@@ -187,6 +204,10 @@ function unmovable(loss: Loss, pin: PinReason): Buffer {
 }
 
 function lostText(loss: Loss): ErrorText {
+  if (isOverdue(loss)) {
+    const detail = `${NOT_OBEYED} The transaction was rolled back; the session goes on.`;
+    return { severity: 'ERROR', sqlState: QUERY_CANCELED, message: causeOf(loss), detail, hint: 'Send ROLLBACK.' };
+  }
   return {
     severity: 'ERROR',
     sqlState: SERIALIZATION_FAILURE,
@@ -197,6 +218,10 @@ function lostText(loss: Loss): ErrorText {
 }
 
 function undoneText(loss: Loss): ErrorText {
+  if (isOverdue(loss)) {
+    const detail = `${NOT_OBEYED} It took no effect. The session goes on.`;
+    return { severity: 'ERROR', sqlState: QUERY_CANCELED, message: causeOf(loss), detail };
+  }
   return {
     severity: 'ERROR',
     sqlState: SERIALIZATION_FAILURE,

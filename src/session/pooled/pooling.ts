@@ -62,7 +62,7 @@ export class Pooling {
   /** See BerthsOwner. */
   isFreeOf({ applied, backend }: Berth): boolean {
     const { state } = this.#owner;
-    if (!applied.isKnown || !backend.isAtBoundary) return false;
+    if (!applied.isKnown || !backend.isAtBoundary || backend.cancelsInFlight > 0) return false;
     if (applied.listens && state.isListening) return false;
     return state.pinReason === null || (state.pinnedTo !== null && state.pinnedTo !== applied);
   }

@@ -123,7 +123,13 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'limits.startup_timeout': live('5s'),
   'limits.prepared_statements': live(5),
   'limits.client_buffer': restart('32kB'),
+  'limits.client_idle_timeout': live('5s'),
+  'limits.idle_transaction_timeout': live('5s'),
+  'limits.transaction_timeout': live('5s'),
+  'limits.query_timeout': live('5s'),
+  'limits.query_cancel_timeout': live('3s'),
   'limits.tcp_keepalive': live('5s'),
+  'limits.tcp_user_timeout': live('5s'),
   'shutdown.timeout': live('5s'),
 };
 

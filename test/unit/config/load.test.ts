@@ -112,7 +112,13 @@ test('a minimal file gets every default', () => {
       startupTimeoutMs: 15_000,
       preparedStatements: 1000,
       clientBufferBytes: 65_536,
+      clientIdleTimeoutMs: 0,
+      idleTransactionTimeoutMs: 0,
+      transactionTimeoutMs: 0,
+      queryTimeoutMs: 0,
+      queryCancelTimeoutMs: 5000,
       tcpKeepaliveMs: 15_000,
+      tcpUserTimeoutMs: 0,
     },
     shutdown: { timeoutMs: 30_000 },
   });
@@ -173,7 +179,7 @@ auth:
   query_cache: 0
 admin: { address: "*:9999", enabled: no, token: open-sesame }
 log: { level: debug }
-limits: { max_clients: 3, message: 1MB, inspect: 2kB, startup_timeout: 1s, prepared_statements: 4, client_buffer: 8kB, tcp_keepalive: 30s }
+limits: { max_clients: 3, message: 1MB, inspect: 2kB, startup_timeout: 1s, prepared_statements: 4, client_buffer: 8kB, client_idle_timeout: 1h, idle_transaction_timeout: 1m, transaction_timeout: 30m, query_timeout: 5m, query_cancel_timeout: 2s, tcp_keepalive: 30s, tcp_user_timeout: 20s }
 shutdown: { timeout: 1m }
 `);
   assert.deepEqual(warnings, []);
@@ -313,7 +319,13 @@ shutdown: { timeout: 1m }
       startupTimeoutMs: 1000,
       preparedStatements: 4,
       clientBufferBytes: 8192,
+      clientIdleTimeoutMs: 3_600_000,
+      idleTransactionTimeoutMs: 60_000,
+      transactionTimeoutMs: 1_800_000,
+      queryTimeoutMs: 300_000,
+      queryCancelTimeoutMs: 2000,
       tcpKeepaliveMs: 30_000,
+      tcpUserTimeoutMs: 20_000,
     },
     shutdown: { timeoutMs: 60_000 },
   });

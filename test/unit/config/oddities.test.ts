@@ -81,6 +81,16 @@ test('thresholds that defeat their purpose are warnings', () => {
   );
 });
 
+test('a time limit that another one always comes before is a warning', () => {
+  const never = 'is not below transaction_timeout and never takes effect';
+  warns(
+    'limits: { query_timeout: 5m, idle_transaction_timeout: 1m, transaction_timeout: 1m }\n',
+    `7:26 limits.query_timeout: ${never}`,
+    `7:56 limits.idle_transaction_timeout: ${never}`,
+  );
+  warns('limits: { query_timeout: 5m, idle_transaction_timeout: 1m }\n');
+});
+
 test('what only split sessions go by is a warning where there are none', () => {
   const text = 'routing: { consistency: eventual, fence_wait: 0, zone: east, slow_start: 5s, write_functions: [f] }\n';
   const nothing = 'means nothing without a listener with route: split';

@@ -328,3 +328,8 @@ test('a reference that is not closed is a problem', () => {
     '6:16 log.level: "${" begins a reference to the environment: write ${NAME} or ${NAME:-default}, or "$${" for the text itself',
   );
 });
+
+test('keep-alive is off, or a second at least', () => {
+  appended('limits: { tcp_keepalive: 300ms }\n', '6:26 limits.tcp_keepalive: must be 0 or at least 1s');
+  appended('limits: { tcp_keepalive: 0 }\n');
+});

@@ -31,6 +31,8 @@ export class RelayBench {
   admits: (text: string) => Admission = () => Admission.Go;
   /** Which errors of the node are refusals. */
   refuses: (fields: ErrorFields) => boolean = ({ sqlState }) => sqlState === '25006';
+  /** What the client hears in place of an error. */
+  saysInstead: (sqlState: string) => Buffer | null = () => null;
   takesBack = true;
   goesOn = false;
   stalePlan: Replay | null = null;
@@ -96,7 +98,10 @@ export class RelayBench {
       },
       onAcknowledged: () => note('acknowledged'),
       onCommandEnd: () => note('command'),
-      onBackendError: ({ sqlState }) => note(`error-${sqlState}`),
+      onBackendError: ({ sqlState }) => {
+        note(`error-${sqlState}`);
+        return this.saysInstead(sqlState);
+      },
       onUnitEnd: () => note('unit'),
       onQuiet: () => note('quiet'),
       onReplayError: ({ sqlState }, part) => note(`replay-error-${sqlState}-${part}`),

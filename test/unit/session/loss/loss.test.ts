@@ -55,6 +55,11 @@ function stopped(more: Partial<Loss> = {}): Loss {
   return cut({ farewell, error: null, ...more });
 }
 
+/** We cut it because its node did not cancel what had run for too long. */
+function overdue(more: Partial<Loss> = {}): Loss {
+  return cut({ error: new SwitchyardError('query_timeout', 'canceling statement'), ...more });
+}
+
 const query: UnitFacts = {
   hasCommitted: false,
   beginning: null,
@@ -89,6 +94,53 @@ const cases: readonly Case[] = [
     loss: broken(),
     facts: { isClusterChanging: false },
     verdict: 'keep',
+  },
+  {
+    what: 'a cut for query_timeout between two units nobody notices',
+    loss: overdue({ isUnitCut: false }),
+    verdict: 'keep',
+  },
+  {
+    what: 'a read that its node did not cancel is not sent again',
+    loss: overdue(),
+    facts: { units: [{ ...query, isRead: true }] },
+    verdict: 'first 57014 I',
+  },
+  {
+    what: 'what a node did not cancel on a standby is not sent again either',
+    loss: overdue(),
+    facts: { units: [query, query], target: 'standby' },
+    verdict: 'first 57014 I',
+  },
+  {
+    what: 'a write that its node did not cancel may have been done',
+    loss: overdue(),
+    facts: { units: [write] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a transaction whose statement was not cancelled is lost, and told so by its time-out',
+    loss: overdue({ status: T }),
+    facts: { units: [write] },
+    verdict: 'lose news',
+  },
+  {
+    what: 'the same where part of the answer is out',
+    loss: overdue({ status: T, canReplay: false }),
+    facts: { units: [write] },
+    verdict: 'first 57014 E',
+  },
+  {
+    what: 'a COMMIT that was not cancelled may have been done',
+    loss: overdue({ status: T }),
+    facts: { units: [commit] },
+    verdict: 'all 08007',
+  },
+  {
+    what: 'a session that cannot do without the backend ends by the time-out',
+    loss: overdue(),
+    facts: { units: [write], pin: PinReason.TemporaryObject },
+    verdict: 'close query_timeout temporary_object',
   },
   {
     what: 'an administrator ends an idle session',
@@ -452,6 +504,17 @@ test('a transaction that is gone says so as one that should be run again', () =>
     ['ERROR', '40001', 'Send ROLLBACK, and run the transaction again.'],
   );
   assert.match(error.message, /rolled back because its node is no longer available: terminating connection/);
+});
+
+test('who lost a backend by query_timeout hears 57014 wherever it is known what became of the statement', () => {
+  const lost = judge(overdue({ status: T }), { units: [write] });
+  assert.ok(lost.kind === 'lose_transaction' && lost.words.news !== null);
+  const inside = errorIn(lost.words.news);
+  assert.deepEqual([inside.severity, inside.code, inside.message], ['ERROR', '57014', 'canceling statement']);
+  assert.match(inside.detail ?? '', /did not cancel it in time.* rolled back; the session goes on/);
+  const pinned = errorOfVerdict(judge(overdue(), { pin: PinReason.AdvisoryLock }));
+  assert.deepEqual([pinned.severity, pinned.code], ['FATAL', '57014']);
+  assert.match(pinned.detail ?? '', /it may hold a session advisory lock/);
 });
 
 test('a session that cannot move is told why, in one sentence', () => {
