@@ -31,7 +31,7 @@ export function tallyUnder(bound: Bound, bucket: Bucket): Tally {
     case Bound.Logins:
     case Bound.Failing:
     default:
-      return bucket;
+      return bucket.tallies.own;
   }
 }
 

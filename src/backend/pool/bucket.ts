@@ -8,22 +8,23 @@ import type { Backend, BackendSink } from '../backend.js';
 import type { Bound } from './bound.js';
 import type { BackendCallback, BackendKind, BackendRequest, Fits, PoolTicket } from './pool-request.js';
 
-/** How many backends there are that share a bound: in whatever state, and of these the idle ones. */
-export interface Tally {
-  count: number;
-  idle: number;
+/** How many backends there are that share a bound: in whatever state, and of these the idle ones. Changed with every unit: one shape for all. */
+export class Tally {
+  count = 0;
+  idle = 0;
+
+  add(count: number, idle: number): void {
+    this.count += count;
+    this.idle += idle;
+  }
 }
 
 /** What a node, user and database have in the pool, and who waits for it. */
-export class Bucket implements Tally {
+export class Bucket {
   readonly node: NodeName;
   readonly database: string;
   readonly user: string;
-  /** Of the same node; of the same node and database; of the same node and user; of all. */
   readonly tallies: BucketTallies;
-  /** Idle, in use, being cleaned, and on their way. */
-  count = 0;
-  idle = 0;
   /** On their way. */
   readonly openings: Opening[] = [];
   /** Of backends that are one session's, by their startup key. */
@@ -52,6 +53,15 @@ export class Bucket implements Tally {
     this.tallies = tallies;
   }
 
+  /** Idle, in use, being cleaned, and on their way. */
+  get count(): number {
+    return this.tallies.own.count;
+  }
+
+  get idle(): number {
+    return this.tallies.own.idle;
+  }
+
   /** Those that have logged in. */
   get open(): number {
     return this.count - this.openings.length;
@@ -75,7 +85,9 @@ export class Bucket implements Tally {
   }
 }
 
+/** Of a bucket; of its node and database; of its node and user; of its node; of all. */
 export interface BucketTallies {
+  readonly own: Tally;
   readonly node: Tally;
   readonly database: Tally;
   readonly user: Tally;

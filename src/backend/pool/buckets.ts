@@ -1,6 +1,6 @@
 import type { NodeName } from '../../util/brand.js';
-import { Bucket, Kind, Use } from './bucket.js';
-import type { Opening, PooledBackend, Tally } from './bucket.js';
+import { Bucket, Kind, Tally, Use } from './bucket.js';
+import type { Opening, PooledBackend } from './bucket.js';
 import type { BackendKind } from './pool-request.js';
 
 /** Whose backends are kept together. */
@@ -10,21 +10,24 @@ interface BucketOwner {
   readonly database: string;
 }
 
-interface DatabaseBuckets extends Tally {
+interface DatabaseBuckets {
+  readonly tally: Tally;
   readonly byUser: Map<string, Bucket>;
 }
 
-interface NodeBuckets extends Tally {
+interface NodeBuckets {
+  readonly tally: Tally;
   dialling: number;
   readonly byDatabase: Map<string, DatabaseBuckets>;
-  readonly byUser: Map<string, Tally & { buckets: number }>;
+  /** Of each user, and in how many databases he has a bucket. */
+  readonly byUser: Map<string, { readonly tally: Tally; buckets: number }>;
 }
 
 /** All backends of a pool, counted under each of its bounds. Nothing else changes these counts. */
 export class Buckets {
   readonly #nodes = new Map<NodeName, NodeBuckets>();
   readonly #all = new Set<Bucket>();
-  readonly total: Tally = { count: 0, idle: 0 };
+  readonly #total = new Tally();
 
   values(): IterableIterator<Bucket> {
     return this.#all.values();
@@ -42,14 +45,19 @@ export class Buckets {
     const onNode = this.#nodes.get(node) ?? this.#addNode(node);
     let inDatabase = onNode.byDatabase.get(database);
     if (inDatabase === undefined) {
-      inDatabase = { count: 0, idle: 0, byUser: new Map() };
+      inDatabase = { tally: new Tally(), byUser: new Map() };
       onNode.byDatabase.set(database, inDatabase);
     }
-    const ofUser = onNode.byUser.get(user) ?? { count: 0, idle: 0, buckets: 0 };
+    const ofUser = onNode.byUser.get(user) ?? { tally: new Tally(), buckets: 0 };
     ofUser.buckets += 1;
     onNode.byUser.set(user, ofUser);
-    const tallies = { node: onNode, database: inDatabase, user: ofUser, total: this.total };
-    const bucket = new Bucket(node, database, user, tallies);
+    const bucket = new Bucket(node, database, user, {
+      own: new Tally(),
+      node: onNode.tally,
+      database: inDatabase.tally,
+      user: ofUser.tally,
+      total: this.#total,
+    });
     inDatabase.byUser.set(user, bucket);
     this.#all.add(bucket);
     return bucket;
@@ -80,8 +88,8 @@ export class Buckets {
 
   /** Backends on a node in whatever state, and how many of them are still on their way. */
   onNode(node: NodeName): { readonly total: number; readonly dialling: number } {
-    const { count = 0, dialling = 0 } = this.#nodes.get(node) ?? {};
-    return { total: count, dialling };
+    const onNode = this.#nodes.get(node);
+    return { total: onNode?.tally.count ?? 0, dialling: onNode?.dialling ?? 0 };
   }
 
   begin(opening: Opening): void {
@@ -137,7 +145,7 @@ export class Buckets {
   }
 
   #addNode(node: NodeName): NodeBuckets {
-    const added: NodeBuckets = { count: 0, idle: 0, dialling: 0, byDatabase: new Map(), byUser: new Map() };
+    const added: NodeBuckets = { tally: new Tally(), dialling: 0, byDatabase: new Map(), byUser: new Map() };
     this.#nodes.set(node, added);
     return added;
   }
@@ -148,16 +156,11 @@ export class Buckets {
   }
 
   #count(bucket: Bucket, count: number, idle: number): void {
-    const { node, database, user, total } = bucket.tallies;
-    change(bucket, count, idle);
-    change(node, count, idle);
-    change(database, count, idle);
-    change(user, count, idle);
-    change(total, count, idle);
+    const { own, node, database, user, total } = bucket.tallies;
+    own.add(count, idle);
+    node.add(count, idle);
+    database.add(count, idle);
+    user.add(count, idle);
+    total.add(count, idle);
   }
-}
-
-function change(tally: Tally, count: number, idle: number): void {
-  tally.count += count;
-  tally.idle += idle;
 }

@@ -67,6 +67,6 @@ export class Room {
 }
 
 function countsIn(tally: Tally, bucket: Bucket): boolean {
-  const { node, database, user, total } = bucket.tallies;
-  return tally === bucket || tally === node || tally === database || tally === user || tally === total;
+  const { own, node, database, user, total } = bucket.tallies;
+  return tally === own || tally === node || tally === database || tally === user || tally === total;
 }

@@ -9,6 +9,7 @@ import { Use, Waiter } from './bucket.js';
 import type { Bucket, Opening, PooledBackend } from './bucket.js';
 import type { Buckets } from './buckets.js';
 import { Contenders } from './contenders.js';
+import { LineTimers } from './line-timers.js';
 import type { Opener } from './opener.js';
 import type { BackendCallback, BackendRequest, Fits, PoolLimits } from './pool-request.js';
 import type { Room } from './room.js';
@@ -33,6 +34,7 @@ export interface WaitLinesParts {
 export class WaitLines {
   readonly #parts: WaitLinesParts;
   readonly #contenders: Contenders;
+  readonly #timers: LineTimers;
   /** Those who are about to be called back. */
   #ready: Waiter[] = [];
   /** Buckets that have got smaller. */
@@ -46,6 +48,10 @@ export class WaitLines {
   constructor(parts: WaitLinesParts) {
     this.#parts = parts;
     this.#contenders = new Contenders(parts.clock, parts.room);
+    this.#timers = new LineTimers(parts.clock, parts.limits, parts.opener.failures, (bucket) => {
+      this.#expire(bucket);
+      this.serve(bucket);
+    });
   }
 
   get waiting(): number {
@@ -92,6 +98,7 @@ export class WaitLines {
 
   /** The bounds have changed. */
   lookAgain(): void {
+    for (const bucket of this.#parts.buckets.values()) this.#timers.stop(bucket);
     this.serveAll([...this.#parts.buckets.values()]);
   }
 
@@ -122,7 +129,7 @@ export class WaitLines {
     }
     this.#contenders.note(bucket);
     if (bucket.openings.length > 0) this.#trim(bucket);
-    if (bucket.waiters.length > 0) this.#arm(bucket);
+    if (bucket.waiters.length > 0) this.#timers.arm(bucket);
   }
 
   /** Whether a backend that its session gives back is to be closed in favour of somebody of another bucket. */
@@ -149,7 +156,7 @@ export class WaitLines {
 
   close(): void {
     for (const bucket of this.#parts.buckets.values()) {
-      this.#stopTimer(bucket);
+      this.#timers.stop(bucket);
       for (const opening of [...bucket.openings]) this.#parts.opener.giveUp(opening);
     }
   }
@@ -334,39 +341,6 @@ export class WaitLines {
     return new Waiter(bucket, request, fits, done, nowMs, this.#sequence, this.#cancelled);
   }
 
-  /** Sees to it that the line is looked at when something is due there. An earlier look does no harm. */
-  #arm(bucket: Bucket): void {
-    const { clock } = this.#parts;
-    const nowMs = clock.nowMs();
-    const atMs = this.#nextLookMs(bucket, nowMs);
-    if (atMs === null || (bucket.timer !== null && bucket.timerAtMs <= atMs)) return;
-    this.#stopTimer(bucket);
-    bucket.timerAtMs = atMs;
-    bucket.timer = clock.setTimer(atMs - nowMs, () => {
-      bucket.timer = null;
-      this.#expire(bucket);
-      this.serve(bucket);
-    });
-  }
-
-  #nextLookMs(bucket: Bucket, nowMs: number): number | null {
-    const { waitTimeoutMs, size, reserveSize, reserveTimeoutMs } = this.#parts.limits();
-    let atMs = Number.POSITIVE_INFINITY;
-    for (const { sinceMs, opening } of bucket.waiters) {
-      // Who is about to log in may be late.
-      if (sinceMs + waitTimeoutMs <= nowMs && opening?.isStarted === true) continue;
-      atMs = Math.max(nowMs, sinceMs + waitTimeoutMs);
-      break;
-    }
-    // What is due already has become so since it was looked at: another look follows at once.
-    if (bucket.blockedBy === Bound.Size && bucket.count < size + reserveSize) {
-      atMs = Math.min(atMs, Math.max(nowMs, (bucket.waiters.first?.sinceMs ?? 0) + reserveTimeoutMs));
-    }
-    const tryAtMs = this.#parts.opener.failures.untilMs(bucket);
-    if (bucket.blockedBy === Bound.Failing && tryAtMs !== null) atMs = Math.min(atMs, Math.max(nowMs, tryAtMs));
-    return Number.isFinite(atMs) ? atMs : null;
-  }
-
   /** Whoever has waited too long is told so; but not if he is about to get a backend. */
   #expire(bucket: Bucket): void {
     const { clock, limits } = this.#parts;
@@ -378,11 +352,6 @@ export class WaitLines {
       if (opening?.isStarted === true) continue;
       this.#rejectLate(waiter, opening === null ? (bucket.blockedBy ?? Bound.Size) : Bound.Logins);
     }
-  }
-
-  #stopTimer(bucket: Bucket): void {
-    if (bucket.timer !== null) this.#parts.clock.clearTimer(bucket.timer);
-    bucket.timer = null;
   }
 }
 

@@ -406,6 +406,19 @@ test('new bounds hold at once: who waits is served when they are raised, and wha
   assert.equal(bench.live, 1);
 });
 
+test('a shorter wait_timeout holds for those who wait already, and so does a reserve', async () => {
+  const bench = new PoolBench({ size: 1 });
+  await bench.open();
+  const [first, second] = [bench.ask(), bench.ask()];
+  await bench.advance(1_000);
+  bench.pool.limits = { ...bench.pool.limits, waitTimeoutMs: 3_000, reserveSize: 1, reserveTimeoutMs: 2_000 };
+  await bench.advance(1_000);
+  await bench.allIn();
+  assert.ok(first.backend !== null && second.isWaiting);
+  await bench.advance(1_000);
+  assert.equal(second.code, 'too_many_backends');
+});
+
 test('after the end of the pool nobody is served, and nothing stays open', async () => {
   const bench = new PoolBench();
   const [held, idle] = [await bench.open(), await bench.open()];
