@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { Console } from './admin/console/console.js';
+import type { ConsoleControls } from './admin/console/controls.js';
+import { InterimControls } from './admin/console/interim-controls.js';
 import { KeyDeriver } from './auth/key-deriver.js';
 import { LoginSecrets } from './auth/login-secrets.js';
 import { AuthRules } from './auth/rules.js';
-import { parseUserlist } from './auth/userlist.js';
+import { openUserSources } from './auth/user-sources.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
 import type { ExplainParts } from './admin/explain.js';
@@ -27,6 +29,7 @@ import { Drain } from './failover/drain.js';
 import { HoldQueue } from './failover/hold-queue.js';
 import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
+import { TrafficTable } from './metrics/traffic.js';
 import { Listener } from './net/listener.js';
 import { StreamWire } from './net/stream-wire.js';
 import type { WireHandler } from './net/wire.js';
@@ -80,6 +83,10 @@ export class App {
   readonly clock: Clock;
   readonly logger: Logger | AdjustableLogger;
   readonly counters = new Counters();
+  readonly traffic = new TrafficTable();
+  /** What the commands of the console do; may be replaced before `start`. */
+  controls: ConsoleControls = new InterimControls(this);
+  #console: Console | null = null;
   readonly registry: SessionRegistry;
   readonly watch: ClusterWatch;
   readonly pool: Pool;
@@ -176,8 +183,10 @@ export class App {
       clock,
       logger,
       counters: this.counters,
+      traffic: this.traffic,
       pool: this.pool,
       registry: this.registry,
+      console: null,
       greetings: this.#greetings,
       analyzer: notLoaded,
       gate: this.conductor,
@@ -237,6 +246,8 @@ export class App {
     });
     const analyzer = new TreeAnalyzer(parser, new VerdictCache());
     this.#keeper.context.analyzer = analyzer;
+    this.#console = new Console(this, this.traffic, () => this.controls);
+    this.#keeper.context.console = this.#console;
     this.explain = {
       parser,
       analyzer,
@@ -293,7 +304,7 @@ export class App {
       ...config,
       cluster: this.config.cluster,
       listeners: this.config.listeners.map((old) => withLiveKeys(old, config.listeners)),
-      admin: this.config.admin,
+      admin: { ...this.config.admin, users: config.admin.users, statsUsers: config.admin.statsUsers },
       limits: { ...config.limits, clientBufferBytes: this.config.limits.clientBufferBytes },
     };
     this.pool.limits = config.pool;
@@ -343,6 +354,7 @@ export class App {
     for (const { listener } of this.#listeners) listener.close();
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
     for (const session of [...this.registry.all()]) session.end(CloseReason.Shutdown, error);
+    this.#console?.close();
     this.conductor.close();
     this.guard.close();
     this.drain.close();
@@ -359,29 +371,8 @@ export class App {
     return openMonitor(this.config, { host, port, database }, timeoutMs, this.clock);
   }
 
-  #userSources(config: Config): UserSources {
-    const { users, userlistFile, query, queryDatabase, queryCacheMs } = config.auth;
-    const list = userlistFile === null ? null : parseUserlist(readFileSync(userlistFile, 'utf8'));
-    for (const problem of list?.problems ?? [])
-      this.logger.warn({ file: userlistFile, ...problem }, 'userlist entry is not understood');
-    return {
-      users,
-      userlist: list?.entries ?? [],
-      runQuery:
-        query === null
-          ? null
-          : async (user) => {
-              const row = (await this.#monitorQuery.ask(queryDatabase, query, [user]))[0];
-              if (row === undefined) return null;
-              const validUntilEpochMs = Date.parse(row[2] ?? '');
-              return {
-                name: row[0] ?? user,
-                secret: row[1] ?? null,
-                validUntilEpochMs: Number.isNaN(validUntilEpochMs) ? null : validUntilEpochMs,
-              };
-            },
-      queryCacheMs,
-    };
+  #userSources({ auth }: Config): UserSources {
+    return openUserSources(auth, (...question) => this.#monitorQuery.ask(...question), this.logger);
   }
 }
 

@@ -14,8 +14,12 @@ export interface BucketOwner {
 export interface Bucket {
   readonly key: string;
   readonly node: NodeName;
+  readonly user: string;
+  readonly database: string;
   /** Idle, attached, being reset and being dialled, together. */
   count: number;
+  /** Those of them that are being dialled. */
+  dialling: number;
   /** The most recently used last. */
   idle: { readonly backend: Backend; readonly startupKey: string; readonly sinceMs: number }[];
 }
@@ -38,7 +42,8 @@ export class Buckets {
     const key = keyOf(owner);
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      bucket = { key, node: owner.node, count: 0, idle: [] };
+      const { node, user, database } = owner;
+      bucket = { key, node, user, database, count: 0, dialling: 0, idle: [] };
       this.#buckets.set(key, bucket);
     }
     return bucket;
@@ -57,6 +62,7 @@ export class Buckets {
   }
 
   countDialling(bucket: Bucket, by: 1 | -1): void {
+    bucket.dialling += by;
     this.#change(bucket.node, 0, by);
   }
 

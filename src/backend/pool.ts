@@ -110,6 +110,11 @@ export class Pool {
     return this.#buckets.onNode(node);
   }
 
+  /** What there is of each node, user and database, to be looked at. */
+  get buckets(): Iterable<Bucket> {
+    return this.#buckets.values();
+  }
+
   get waiting(): number {
     return this.#waiting.length;
   }

@@ -1,4 +1,5 @@
 import { SwitchyardError } from '../errors.js';
+import type { SessionTraffic } from '../metrics/traffic.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import { Admission } from '../relay/relay.js';
@@ -32,6 +33,7 @@ export interface Ending {
 export interface ConversationOwner {
   readonly id: number;
   readonly relay: Relay;
+  readonly traffic: SessionTraffic;
   readonly isClosed: boolean;
   readonly isInTransaction: boolean;
   readonly target: Target | null;
@@ -148,6 +150,7 @@ export class Conversation implements RelayOwner {
 
   onUnitTakenBack(): void {
     this.#context.counters.replays.add('plan_changed');
+    this.#owner.traffic.drops(true);
     this.#state.failed();
     this.#state.ended(TransactionStatus.Idle);
   }
@@ -162,6 +165,7 @@ export class Conversation implements RelayOwner {
   }
 
   onUnitsRefused(): void {
+    this.#owner.traffic.drops(false);
     const berth = this.#parts.berths.attached;
     if (berth === null) return;
     // The unit that has waited for the end of these is read behind them.
@@ -220,6 +224,7 @@ export class Conversation implements RelayOwner {
     const berth = this.#parts.berths.attached;
     const status = this.#owner.relay.backend?.transactionStatus ?? TransactionStatus.Idle;
     this.#context.counters.units.add(this.#owner.target ?? 'none');
+    this.#owner.traffic.ends(status === TransactionStatus.Idle, this.#owner.relay.isQuiet);
     if (berth !== null) this.#parts.split?.unitEnded(this.#state.oldestUnit, berth, status);
     this.#parts.settler.unitEnded();
     this.#state.ended(status);
@@ -264,6 +269,7 @@ export class Conversation implements RelayOwner {
   }
 
   onBackendLost(loss: Loss): void {
+    this.#owner.traffic.drops(true);
     const node = loss.backend.identity.node;
     const target = this.#parts.berths.lost();
     this.#parts.inspector.drop();

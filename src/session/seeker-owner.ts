@@ -1,3 +1,4 @@
+import type { SessionTraffic } from '../metrics/traffic.js';
 import type { Relay } from '../relay/relay.js';
 import type { Berth, Target } from './berths.js';
 import type { SessionIntent } from './context.js';
@@ -12,6 +13,7 @@ export interface SeekerOwner {
   readonly intent: SessionIntent;
   readonly state: SessionState;
   readonly relay: Relay;
+  readonly traffic: SessionTraffic;
   readonly isInTransaction: boolean;
   /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;

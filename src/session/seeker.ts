@@ -115,6 +115,7 @@ export class Seeker {
 
   waitFor(what: Wait, reason: string): void {
     this.#wait = what;
+    if (what !== Wait.Boundary && what !== Wait.State) this.#owner.traffic.waits();
     this.#waitReason = reason;
   }
 
@@ -128,6 +129,7 @@ export class Seeker {
     this.#poolTicket = null;
     this.#wait = null;
     this.#waitReason = '';
+    this.#owner.traffic.waitEnds();
   }
 
   /** The client wants the unit no more that waits for a node; false: none does. */

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import { SwitchyardError } from '../errors.js';
+import { SessionTraffic } from '../metrics/traffic.js';
 import type { Wire } from '../net/wire.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
@@ -50,6 +51,9 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   readonly startedAtMs: number;
   readonly state: SessionState;
   readonly relay: Relay;
+  readonly traffic: SessionTraffic;
+  /** Its client's, to be looked at. */
+  readonly wire: Wire;
   readonly #context: SessionContext;
   readonly #seeker: Seeker;
   readonly #settler: LossSettler;
@@ -91,6 +95,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.state = new SessionState(limits.preparedStatements, context.analyzer, context.clock, identity.ownSettings);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
+    this.wire = wire;
+    this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.clock);
     this.#greeter = new Greeter(identity, intent, context.greetings);
     this.#berths = new Berths(this, context);
     this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit, context);
@@ -113,7 +119,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     };
     this.#conversation = new Conversation(this, parts, context);
     const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
-    this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters);
+    this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters, this.traffic);
     this.relay.askAtUnit = isSplit;
     this.#departure = new Departure(this, this.#berths, context);
   }
@@ -132,6 +138,11 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   /** As what that node was chosen. */
   get target(): Target | null {
     return this.#berths.attached?.target ?? null;
+  }
+
+  /** Those that it has now, the attached one first. */
+  get berths(): readonly Berth[] {
+    return [this.#berths.attached, this.#berths.parked].filter((berth) => berth !== null);
   }
 
   /** It has a backend there that was chosen as such, attached or not. */
@@ -180,6 +191,11 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   get wait(): Wait | null {
     return this.#seeker.wait;
+  }
+
+  /** Since when its next unit has waited for a node or a backend, monotonic; null: it does not. */
+  get waitSinceMs(): number | null {
+    return this.#seeker.holding.sinceMs ?? this.traffic.waitSinceMs;
   }
 
   get waitReason(): string {
@@ -289,6 +305,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#lastReason = reason;
     this.#lastNode = this.node;
     this.#lastAtMs = this.#context.clock.nowMs();
+    this.traffic.admitted(this.#lastAtMs);
     this.#context.counters.routed.add(this.intent.route, target, reason);
     this.#split?.admitted(relay.isQuiet);
     if (this.#split !== null) this.#berths.used();
@@ -350,6 +367,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     if (isBroken) this.relay.destroy();
     else this.relay.close(last);
     this.#context.counters.sessionsClosed.add(reason);
+    this.#context.traffic.leave(this.traffic.traffic);
     this.#context.registry.remove(this, reason);
   }
 }
