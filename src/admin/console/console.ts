@@ -1,3 +1,4 @@
+import { configDefaults } from '../../config/defaults.js';
 import { SwitchyardError } from '../../errors.js';
 import { TrafficPeriods } from '../../metrics/traffic-periods.js';
 import type { TrafficTable } from '../../metrics/traffic.js';
@@ -26,6 +27,8 @@ export class Console implements ConsoleDoor {
   readonly #periods: TrafficPeriods;
   readonly #runner: Runner;
   readonly #version = packageVersion();
+  /** Made when somebody first asks. */
+  #defaults: ReadonlyMap<string, string> | null = null;
   readonly #conversations = new Map<number, Conversation>();
 
   /** `controls`: asked anew for each command. */
@@ -39,6 +42,7 @@ export class Console implements ConsoleDoor {
         proxy,
         periods: this.#periods,
         controls: controls(),
+        defaults: () => (this.#defaults ??= configDefaults()),
         clients: [...this.#conversations.values()],
         version: this.#version,
       }),

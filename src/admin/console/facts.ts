@@ -22,6 +22,8 @@ export interface ConsoleFacts {
   readonly periods: TrafficPeriods;
   readonly controls: ConsoleControls;
   readonly clients: readonly TalkingClient[];
+  /** What stands for the keys of the configuration that are left out, by the key of the schema. */
+  readonly defaults: () => ReadonlyMap<string, string>;
   /** Of this program. */
   readonly version: string;
 }

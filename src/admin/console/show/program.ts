@@ -1,5 +1,4 @@
 import { listConfig } from '../../../config/diff.js';
-import { schemaLeaves, schemaTree } from '../../../config/schema-tree.js';
 import type { Config } from '../../../config/schema.js';
 import { columns, yesOrNo } from '../facts.js';
 import type { Table } from '../facts.js';
@@ -47,7 +46,7 @@ export const memory: Table = {
 /** Every key of the configuration, and behind them, by PgBouncer's names, what tools made for PgBouncer ask for. */
 export const config: Table = {
   columns: columns(['text', 'key value default changeable']),
-  *rows({ proxy }) {
+  *rows({ proxy, defaults: defaultsOf }) {
     const defaults = defaultsOf();
     for (const { key, value, live } of listConfig(proxy.config)) {
       yield [key, value, defaults.get(key.replace(/\[.*\]/, '[]')) ?? NO_DEFAULT, yesOrNo(live)];
@@ -87,15 +86,4 @@ function bouncerKeys({ limits, pool }: Config): readonly (readonly [key: string,
     ['server_lifetime', seconds(pool.maxLifetimeMs)],
     ['max_prepared_statements', String(limits.preparedStatements)],
   ];
-}
-
-/** What stands for a key that is left out, by the key of the schema. */
-function defaultsOf(): ReadonlyMap<string, string> {
-  const defaults = new Map<string, string>();
-  for (const { key, node } of schemaLeaves(schemaTree())) {
-    const value = node.default;
-    if (typeof value === 'string') defaults.set(key, value);
-    else if (typeof value === 'number' || typeof value === 'boolean') defaults.set(key, String(value));
-  }
-  return defaults;
 }
