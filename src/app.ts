@@ -49,6 +49,7 @@ import { TreeAnalyzer } from './sql/sql-analyzer.js';
 import { SqlParser } from './sql/sql-parser.js';
 import { VerdictCache } from './sql/verdict-cache.js';
 import type { Clock } from './util/clock.js';
+import { TurnClock } from './util/turn-clock.js';
 
 /** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
 const STARTUPS_BEYOND_MAX = 200;
@@ -181,6 +182,7 @@ export class App {
     });
     const context: SessionContext = {
       clock,
+      turnClock: new TurnClock(clock),
       logger,
       counters: this.counters,
       traffic: this.traffic,

@@ -98,23 +98,19 @@ export class TrafficTable {
   }
 }
 
-/**
- * Measures one session, for its database and user. Costs a reading of the clock where a unit ends, and one where a unit begins after the
- * session was quiet, unless whoever chose its node has just read the clock for that.
- */
+/** Measures one session, for its database and user. Asks the clock where a unit begins or ends: it should be one that is cheap to ask. */
 export class SessionTraffic {
   readonly counts: TrafficCounts;
   readonly traffic: Traffic;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'nowMs'>;
   /** Since when something has been under way; 0: nothing is. */
   #busySinceMs = 0;
   #transactionSinceMs = 0;
   /** Since when the next unit has waited; 0: it does not. */
   #waitSinceMs = 0;
-  #admittedAtMs = 0;
   #lastBeginMs = 0;
 
-  constructor(traffic: Traffic, clock: Clock) {
+  constructor(traffic: Traffic, clock: Pick<Clock, 'nowMs'>) {
     this.traffic = traffic;
     this.counts = traffic.counts;
     this.#clock = clock;
@@ -130,20 +126,13 @@ export class SessionTraffic {
     return this.#waitSinceMs === 0 ? null : this.#waitSinceMs;
   }
 
-  /** The node of a unit was chosen just now. */
-  admitted(nowMs: number): void {
-    this.#admittedAtMs = nowMs;
-  }
-
   /** The first message of a unit is about to be sent to the node. */
   begins(): void {
-    if (this.#busySinceMs === 0) {
-      const nowMs = this.#admittedAtMs === 0 ? this.#clock.nowMs() : this.#admittedAtMs;
-      this.#busySinceMs = nowMs;
-      this.#lastBeginMs = nowMs;
-      if (this.#transactionSinceMs === 0) this.#transactionSinceMs = nowMs;
-    }
-    this.#admittedAtMs = 0;
+    if (this.#busySinceMs !== 0) return;
+    const nowMs = this.#clock.nowMs();
+    this.#busySinceMs = nowMs;
+    this.#lastBeginMs = nowMs;
+    if (this.#transactionSinceMs === 0) this.#transactionSinceMs = nowMs;
   }
 
   /** A unit has ended. `isQuiet`: it was the last that was under way. */

@@ -7,6 +7,7 @@ import type { RouteIntent } from '../routing/router.js';
 import type { SqlAnalyzer } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
 import type { Clock } from '../util/clock.js';
+import type { TurnClock } from '../util/turn-clock.js';
 import type { ConsoleDoor } from './console-door.js';
 import type { Greetings } from './greetings.js';
 import type { Hold } from './hold.js';
@@ -50,6 +51,8 @@ export interface PrimaryGate {
 /** Everything a session is given. It knows no DCS, no prober and no configuration file. */
 export interface SessionContext {
   readonly clock: Clock;
+  /** The same, read once in a turn of the event loop. */
+  readonly turnClock: TurnClock;
   readonly logger: Logger;
   readonly counters: Counters;
   readonly traffic: TrafficTable;

@@ -96,7 +96,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
     this.wire = wire;
-    this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.clock);
+    this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.turnClock);
     this.#greeter = new Greeter(identity, intent, context.greetings);
     this.#berths = new Berths(this, context);
     this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit, context);
@@ -304,8 +304,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#lastTarget = target;
     this.#lastReason = reason;
     this.#lastNode = this.node;
-    this.#lastAtMs = this.#context.clock.nowMs();
-    this.traffic.admitted(this.#lastAtMs);
+    this.#lastAtMs = this.#context.turnClock.nowMs();
     this.#context.counters.routed.add(this.intent.route, target, reason);
     this.#split?.admitted(relay.isQuiet);
     if (this.#split !== null) this.#berths.used();

@@ -49,7 +49,11 @@ async function startPgBouncer(
   const use = async (): Promise<true> => {
     const client = new Client({ host: '127.0.0.1', port, user: 'admin', database: 'app' });
     await client.connect();
-    await client.query('select 1').finally(() => client.end());
+    try {
+      await client.query('select 1');
+    } finally {
+      await client.end();
+    }
     return true;
   };
   await waitFor(use, { timeoutMs: TIMEOUT_MS, what: 'PgBouncer to serve' });
