@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { Console } from './admin/console/console.js';
+import type { ConsoleControls } from './admin/console/controls.js';
+import { InterimControls } from './admin/console/interim-controls.js';
 import { KeyDeriver } from './auth/key-deriver.js';
 import { LoginSecrets } from './auth/login-secrets.js';
-import { parseUserlist } from './auth/userlist.js';
+import { openUserSources } from './auth/user-sources.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
 import type { ExplainParts } from './admin/explain.js';
@@ -28,6 +30,7 @@ import { ClusterForesight } from './failover/foresight.js';
 import { HoldQueue } from './failover/hold-queue.js';
 import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
+import { TrafficTable } from './metrics/traffic.js';
 import { Listener } from './net/listener.js';
 import { StreamWire } from './net/stream-wire.js';
 import type { WireHandler } from './net/wire.js';
@@ -49,6 +52,7 @@ import { TreeAnalyzer } from './sql/sql-analyzer.js';
 import { SqlParser } from './sql/sql-parser.js';
 import { VerdictCache } from './sql/verdict-cache.js';
 import type { Clock } from './util/clock.js';
+import { TurnClock } from './util/turn-clock.js';
 
 /** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
 const STARTUPS_BEYOND_MAX = 200;
@@ -83,6 +87,10 @@ export class App {
   readonly clock: Clock;
   readonly logger: Logger | AdjustableLogger;
   readonly counters = new Counters();
+  readonly traffic = new TrafficTable();
+  /** What the commands of the console do; may be replaced before `start`. */
+  controls: ConsoleControls = new InterimControls(this);
+  #console: Console | null = null;
   readonly registry: SessionRegistry;
   readonly watch: ClusterWatch;
   readonly pool: Pool;
@@ -174,10 +182,13 @@ export class App {
     });
     const context: SessionContext = {
       clock,
+      turnClock: new TurnClock(clock),
       logger,
       counters: this.counters,
+      traffic: this.traffic,
       pool: this.pool,
       registry: this.registry,
+      console: null,
       greetings: this.#greetings,
       analyzer: notLoaded,
       gate: this.conductor,
@@ -240,6 +251,8 @@ export class App {
     });
     const analyzer = new TreeAnalyzer(parser, new VerdictCache());
     this.#keeper.context.analyzer = analyzer;
+    this.#console = new Console(this, this.traffic, () => this.controls);
+    this.#keeper.context.console = this.#console;
     this.explain = {
       parser,
       analyzer,
@@ -297,7 +310,7 @@ export class App {
       ...config,
       cluster: this.config.cluster,
       listeners: this.config.listeners.map((old) => withLiveKeys(old, config.listeners)),
-      admin: this.config.admin,
+      admin: { ...this.config.admin, users: config.admin.users, statsUsers: config.admin.statsUsers },
       limits: { ...config.limits, clientBufferBytes: this.config.limits.clientBufferBytes },
     };
     this.pool.limits = config.pool;
@@ -349,6 +362,7 @@ export class App {
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
     for (const session of [...this.registry.all()]) session.end(CloseReason.Shutdown, error);
     this.#sweep.close();
+    this.#console?.close();
     this.conductor.close();
     this.guard.close();
     this.drain.close();
@@ -365,29 +379,8 @@ export class App {
     return openMonitor(this.config, { host, port, database }, timeoutMs, this.clock);
   }
 
-  #userSources(config: Config): UserSources {
-    const { users, userlistFile, query, queryDatabase, queryCacheMs } = config.auth;
-    const list = userlistFile === null ? null : parseUserlist(readFileSync(userlistFile, 'utf8'));
-    for (const problem of list?.problems ?? [])
-      this.logger.warn({ file: userlistFile, ...problem }, 'userlist entry is not understood');
-    return {
-      users,
-      userlist: list?.entries ?? [],
-      runQuery:
-        query === null
-          ? null
-          : async (user) => {
-              const row = (await this.#monitorQuery.ask(queryDatabase, query, [user]))[0];
-              if (row === undefined) return null;
-              const validUntilEpochMs = Date.parse(row[2] ?? '');
-              return {
-                name: row[0] ?? user,
-                secret: row[1] ?? null,
-                validUntilEpochMs: Number.isNaN(validUntilEpochMs) ? null : validUntilEpochMs,
-              };
-            },
-      queryCacheMs,
-    };
+  #userSources({ auth }: Config): UserSources {
+    return openUserSources(auth, (...question) => this.#monitorQuery.ask(...question), this.logger);
   }
 }
 

@@ -30,6 +30,18 @@ const kinds = {
   idle_transaction_timeout: { sqlState: '25P03', side: 'client', level: 'info' },
   transaction_timeout: { sqlState: '25P04', side: 'client', level: 'info' },
   query_timeout: { sqlState: '57014', side: 'backend', level: 'info' },
+  // A command of the console.
+  not_permitted: { sqlState: '42501', side: 'client', level: 'info' },
+  bad_command: { sqlState: '42601', side: 'client', level: 'info' },
+  not_available: { sqlState: '0A000', side: 'client', level: 'info' },
+  unknown_database: { sqlState: '3D000', side: 'client', level: 'info' },
+  unknown_statement: { sqlState: '26000', side: 'client', level: 'info' },
+  unknown_portal: { sqlState: '34000', side: 'client', level: 'info' },
+  duplicate_statement: { sqlState: '42P05', side: 'client', level: 'info' },
+  too_many_statements: { sqlState: '54000', side: 'client', level: 'info' },
+  unknown_object: { sqlState: '42704', side: 'client', level: 'info' },
+  config_refused: { sqlState: 'F0000', side: 'self', level: 'warn' },
+  wrong_state: { sqlState: '55000', side: 'client', level: 'info' },
   // Limits of ours.
   too_many_clients: { sqlState: '53300', side: 'self', level: 'warn' },
   too_many_backends: { sqlState: '53300', side: 'self', level: 'warn' },

@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.js';
 import { explainText } from './explain.js';
-import type { ExplainParts } from './explain.js';
+import type { ExplainDocument, ExplainParts } from './explain.js';
 import { json } from './http-answer.js';
 import type { Answer } from './http-answer.js';
 
@@ -8,7 +8,7 @@ import type { Answer } from './http-answer.js';
 const LOAD_TIMEOUT_MS = 3_000;
 const LOAD_LOOK_MS = 25;
 /** A name has 63 bytes at the most (documentation of PostgreSQL, "Identifiers and Key Words"). */
-const DATABASE_CHARS_MAX = 63;
+export const DATABASE_CHARS_MAX = 63;
 
 /** Answers `?database=NAME&sql=TEXT`: where the statements of the text would go, and why. */
 export async function answerExplain(
@@ -21,9 +21,19 @@ export async function answerExplain(
   if (database === '' || sql.trim() === '' || database.length > DATABASE_CHARS_MAX) {
     return json(400, { error: 'ask with ?database=NAME&sql=TEXT' });
   }
+  return json(200, await explainWhenLoaded(database, sql, parts, clock));
+}
+
+/** Gives the catalogue of the database a moment to be loaded. The name of the database may have 63 bytes at the most. */
+export async function explainWhenLoaded(
+  database: string,
+  sql: string,
+  parts: ExplainParts,
+  clock: Clock,
+): Promise<ExplainDocument> {
   const deadlineMs = clock.nowMs() + LOAD_TIMEOUT_MS;
   while (parts.catalogOf(database) === null && parts.troubleOf(database) === null && clock.nowMs() < deadlineMs) {
     await new Promise<void>((resolve) => void clock.setTimer(LOAD_LOOK_MS, resolve));
   }
-  return json(200, explainText(sql, database, parts));
+  return explainText(sql, database, parts);
 }

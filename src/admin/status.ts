@@ -32,24 +32,28 @@ export function statusOf(proxy: Proxy, version: string, startedAtMs: number): St
     dcs: dcsOf(proxy),
     cluster: clusterOf(proxy),
     nodes: nodesOf(proxy, nowMs),
-    listeners: proxy.listeners.map((listener) => {
-      const { checks } = readinessOf(proxy, listener);
-      const own = checks.find(({ name }) => name === `listener ${listener.name}`);
-      return {
-        name: listener.name,
-        route: listener.route,
-        host: listener.host,
-        port: listener.port,
-        ready: own?.ok ?? false,
-        reason: own?.reason ?? null,
-        sessions: countSessions(census, (group) => group.listener === listener.name),
-      };
-    }),
+    listeners: listenersOf(proxy, census),
     sessions: sessionsOf(proxy, census),
     drains: proxy.conductor.drains.all.map((order) => drainOf(order, proxy.registry, nowMs)),
     promotions: proxy.conductor.records.records.slice(0, PROMOTIONS_MAX).map(promotionOf),
     held: heldOf(proxy, nowMs),
   };
+}
+
+export function listenersOf(proxy: Proxy, census: Census): StatusDocument['listeners'] {
+  return proxy.listeners.map((listener) => {
+    const { checks } = readinessOf(proxy, listener);
+    const own = checks.find(({ name }) => name === `listener ${listener.name}`);
+    return {
+      name: listener.name,
+      route: listener.route,
+      host: listener.host,
+      port: listener.port,
+      ready: own?.ok ?? false,
+      reason: own?.reason ?? null,
+      sessions: countSessions(census, (group) => group.listener === listener.name),
+    };
+  });
 }
 
 export function dcsOf({ clock, watch }: Proxy): StatusDocument['dcs'] {
@@ -95,7 +99,7 @@ function clusterOf({ watch }: Proxy): StatusDocument['cluster'] {
   };
 }
 
-function nodesOf({ watch, registry, pool }: Proxy, nowMs: number): StatusNode[] {
+export function nodesOf({ watch, registry, pool }: Proxy, nowMs: number): StatusNode[] {
   const figures = watch.store.figures();
   const { counts } = pool;
   const { members } = watch.provider.claims;

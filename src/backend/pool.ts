@@ -136,6 +136,13 @@ export class Pool {
     return this.#buckets.onNode(node);
   }
 
+  /** Those that nobody has. */
+  *idle(): Generator<Backend, void, undefined> {
+    for (const bucket of this.#buckets.values()) {
+      for (const kind of bucket.kinds()) for (const { backend } of kind.idle) yield backend;
+    }
+  }
+
   /** Sessions for which there is no room, or that wait for a log-in to begin. */
   get waiting(): number {
     return this.#lines.waiting;

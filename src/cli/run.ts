@@ -1,9 +1,11 @@
+import { InterimControls } from '../admin/console/interim-controls.js';
 import { AdminServer } from '../admin/server.js';
 import { App } from '../app.js';
 import { ConfigError, formatProblem } from '../config/config-error.js';
 import { loadConfig } from '../config/load.js';
 import type { LoadedConfig } from '../config/load.js';
-import { messageOf } from '../errors.js';
+import type { ConfigChange } from '../config/diff.js';
+import { SwitchyardError, messageOf } from '../errors.js';
 import { openLogger } from '../log.js';
 import type { AdjustableLogger } from '../log.js';
 import { systemClock } from '../util/clock.js';
@@ -24,6 +26,14 @@ export async function run(options: CommandOptions): Promise<number> {
   const logger = openLogger(loaded.config.log.level);
   for (const warning of loaded.warnings) logger.warn({ config: formatProblem(warning) }, 'configuration is odd');
   const app = new App(loaded.config, { clock: systemClock, logger });
+  // To be replaced by the controls that can do all of it.
+  app.controls = new InterimControls(app, {
+    reload: () => readAgain(app, options.configPath, logger),
+    shutdown: (mode) => {
+      process.kill(process.pid, 'SIGTERM');
+      if (mode === 'now') process.kill(process.pid, 'SIGTERM');
+    },
+  });
   let admin: AdminServer | null = null;
   try {
     await app.start();
@@ -65,15 +75,37 @@ async function untilStopped(app: App, logger: AdjustableLogger): Promise<void> {
 
 function reload(app: App, path: string, logger: AdjustableLogger): void {
   try {
+    readAgain(app, path, logger);
+  } catch {
+    // It is in the log.
+  }
+}
+
+/**
+ * Takes over the configuration as it is now in its file; gives what became of each change, in sentences.
+ * @throws SwitchyardError `config_refused`: the old one stays
+ */
+function readAgain(app: App, path: string, logger: AdjustableLogger): readonly string[] {
+  try {
     const { config, warnings } = loadConfig(path, process.env);
     for (const warning of warnings) logger.warn({ config: formatProblem(warning) }, 'configuration is odd');
     const diff = app.reload(config);
     logger.info({ applied: diff.live, needsRestart: diff.restart }, 'configuration read again');
+    return [
+      ...diff.live.map((change) => `${wordsOf(change)}: applied`),
+      ...diff.restart.map((change) => `${wordsOf(change)}: only after a restart`),
+    ];
   } catch (error) {
     app.counters.configReloads.add('refused');
-    logger.error(
-      { problems: error instanceof ConfigError ? error.problems.map(formatProblem) : messageOf(error) },
-      'configuration refused; the old one stays',
-    );
+    const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [messageOf(error)];
+    logger.error({ problems }, 'configuration refused; the old one stays');
+    throw new SwitchyardError('config_refused', 'the configuration was refused; the old one stays', {
+      detail: problems.join('\n'),
+      cause: error,
+    });
   }
+}
+
+function wordsOf({ key, before, after }: ConfigChange): string {
+  return `${key} ${before} -> ${after}`;
 }

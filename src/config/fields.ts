@@ -153,6 +153,23 @@ export function namesOrAll() {
   );
 }
 
+/** One name or a list of them; none by default. */
+export function names() {
+  return customField(
+    (input): Reading<readonly string[]> => {
+      const list = Array.isArray(input) && input.length === 0 ? [] : textList(input);
+      return list === null ? wrong('must be a name, or a list of names') : { ok: true, value: list };
+    },
+    {
+      anyOf: [
+        { type: 'string', minLength: 1 },
+        { type: 'array', items: { type: 'string', minLength: 1 } },
+      ],
+      'x-type': 'name, or list of names',
+    },
+  ).prefault([]);
+}
+
 /** A mapping of tag names to texts; numbers and booleans are taken as they are written, as Patroni does. */
 export function tags() {
   return customField(readTags, {

@@ -3,7 +3,7 @@ import { LOG_LEVELS } from '../log.js';
 import { addressesCollide, formatAddress } from './address.js';
 import { authSchema } from './auth-schema.js';
 import { clusterSchema } from './cluster-schema.js';
-import { type SecretReader, count, duration, flag, listenAddress, secret, secretFile, size } from './fields.js';
+import { type SecretReader, count, duration, flag, listenAddress, names, secret, secretFile, size } from './fields.js';
 import { limitsSchema } from './limits-schema.js';
 import { listenersSchema } from './listener-schema.js';
 import { poolSchema } from './pool-schema.js';
@@ -69,12 +69,25 @@ function adminSchema(read: SecretReader) {
           'What whoever asks it to do something (drain, forget-past) has to know; needed for that when it does not listen on the loopback.',
       }),
       token_file: secretFile(read).optional().meta({ description: 'File that holds the token.' }),
+      users: names().meta({
+        description:
+          'Users who may log in to the console (database switchyard, on any listener) and run every command there.',
+      }),
+      stats_users: names().meta({
+        description: 'Users who may log in to the console and run SHOW, HELP and EXPLAIN there.',
+      }),
     })
     .transform((admin, context) => {
       if (admin.token !== undefined && admin.token_file !== undefined) {
         context.addIssue({ code: 'custom', path: ['token_file'], message: 'token is given too: keep one of them' });
       }
-      return { enabled: admin.enabled, address: admin.address, token: admin.token ?? admin.token_file ?? null };
+      return {
+        enabled: admin.enabled,
+        address: admin.address,
+        token: admin.token ?? admin.token_file ?? null,
+        users: admin.users,
+        statsUsers: admin.stats_users,
+      };
     });
 }
 
@@ -107,7 +120,7 @@ export function configSchema(files: ConfigFiles) {
       auth: authSchema(files.readSecret, files.checkFile).prefault({}).meta({ description: 'How clients log in.' }),
       admin: adminSchema(files.readSecret)
         .prefault({})
-        .meta({ description: 'The HTTP server for metrics and health.' }),
+        .meta({ description: 'The HTTP server for metrics and health, and who may use the console.' }),
       log: logSchema.prefault({}).meta({ description: 'JSON lines on standard output.' }),
       limits: limitsSchema.prefault({}).meta({ description: 'Bounds of what clients may cost.' }),
       shutdown: shutdownSchema.prefault({}).meta({ description: 'How the program ends.' }),

@@ -64,6 +64,7 @@ export class BackendSide implements BackendSink {
     this.#replaysLeft = 0;
     this.#remedy = null;
     backend.attach(this, SinkMode.Relay);
+    this.#parts.traffic.counts.assignments += 1;
     if (replay !== null) this.#send(backend, replay);
   }
 
@@ -230,6 +231,7 @@ export class BackendSide implements BackendSink {
     this.#replaysDone = 0;
     for (const type of types) {
       backend.tracker.sent(type, true);
+      if (type === Frontend.Parse) this.#parts.traffic.counts.ownParses += 1;
       if (type === Frontend.Query || type === Frontend.Sync) this.#replaysLeft += 1;
     }
   }

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import type { Counters } from '../metrics/counters.js';
+import type { SessionTraffic } from '../metrics/traffic.js';
 import type { Wire, WireHandler } from '../net/wire.js';
 import { Frontend } from '../protocol/codes.js';
 import { FrameScanner, NOT_READ, Verdict } from '../protocol/frame-scanner.js';
@@ -21,6 +22,7 @@ export interface RelayParts {
   readonly client: Wire;
   readonly owner: RelayOwner;
   readonly counters: Counters;
+  readonly traffic: SessionTraffic;
   readonly flow: Flow;
   readonly keeper: AnswerKeeper;
 }
@@ -92,6 +94,7 @@ export class ClientSide implements WireHandler, FrameHandler {
 
   say(messages: Buffer): void {
     this.#parts.counters.clientBytesOut += messages.length;
+    this.#parts.traffic.counts.bytesOut += messages.length;
     this.#parts.flow.toClient(messages, this.backend);
   }
 
@@ -127,6 +130,7 @@ export class ClientSide implements WireHandler, FrameHandler {
 
   onChunk(chunk: Buffer): void {
     this.#parts.counters.clientBytesIn += chunk.length;
+    this.#parts.traffic.counts.bytesIn += chunk.length;
     const hasMore = this.wantsMore;
     this.scanner.push(chunk);
     if (hasMore) this.resume();
@@ -207,7 +211,7 @@ export class ClientSide implements WireHandler, FrameHandler {
 
   /** A frame that the node answers. */
   #onRequest(type: number, buffer: Buffer, start: number, end: number): Verdict {
-    const { owner, counters } = this.#parts;
+    const { owner, counters, traffic } = this.#parts;
     const isFirst = !this.isUnitOpen;
     if (isFirst) {
       if (this.answers.isRejecting) {
@@ -235,6 +239,7 @@ export class ClientSide implements WireHandler, FrameHandler {
     }
     if (isFirst) {
       this.record.begin();
+      traffic.begins();
       this.#onlyPrepares = true;
       this.#hasFlushed = false;
     }
@@ -252,6 +257,14 @@ export class ClientSide implements WireHandler, FrameHandler {
         break;
       case Frontend.Execute:
         counters.statements += 1;
+        this.unitOpen = true;
+        break;
+      case Frontend.Parse:
+        traffic.counts.parses += 1;
+        this.unitOpen = true;
+        break;
+      case Frontend.Bind:
+        traffic.counts.binds += 1;
         this.unitOpen = true;
         break;
       default:

@@ -1,6 +1,7 @@
 import { serialize } from 'pg-protocol';
 import type { Backend } from '../backend/backend.js';
 import type { Counters } from '../metrics/counters.js';
+import type { SessionTraffic } from '../metrics/traffic.js';
 import type { Wire } from '../net/wire.js';
 import { Frontend, TransactionStatus } from '../protocol/codes.js';
 import type { CollectTable } from '../protocol/frame-scanner.js';
@@ -35,8 +36,9 @@ export class StreamRelay implements Relay {
     collect: CollectTable,
     limits: RelayLimits,
     counters: Counters,
+    traffic: SessionTraffic,
   ) {
-    const parts = { client: wire, owner, counters, flow: new Flow(wire), keeper: new AnswerKeeper() };
+    const parts = { client: wire, owner, counters, traffic, flow: new Flow(wire), keeper: new AnswerKeeper() };
     this.#wire = wire;
     this.#client = new ClientSide(parts, collect, limits.messageBytesMax, limits.replayBytesMax);
     this.#node = new BackendSide(parts, this.#client);

@@ -2,10 +2,13 @@ import type { Pool } from '../backend/pool.js';
 import type { ClusterView } from '../cluster/view.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
+import type { TrafficTable } from '../metrics/traffic.js';
 import type { RouteIntent } from '../routing/router.js';
 import type { SqlAnalyzer } from '../sql/analysis.js';
 import type { NodeName } from '../util/brand.js';
 import type { Clock } from '../util/clock.js';
+import type { TurnClock } from '../util/turn-clock.js';
+import type { ConsoleDoor } from './console-door.js';
 import type { Greetings } from './greetings.js';
 import type { Hold } from './hold.js';
 import type { SessionRegistry } from './registry.js';
@@ -51,10 +54,15 @@ export interface PrimaryGate {
 /** Everything a session is given. It knows no DCS, no prober and no configuration file. */
 export interface SessionContext {
   readonly clock: Clock;
+  /** The same, read once in a turn of the event loop. */
+  readonly turnClock: TurnClock;
   readonly logger: Logger;
   readonly counters: Counters;
+  readonly traffic: TrafficTable;
   readonly pool: Pool;
   readonly registry: SessionRegistry;
+  /** Set once, before there are clients; null: there is no console. */
+  console: ConsoleDoor | null;
   readonly greetings: Greetings;
   /** Set once, before there are sessions. */
   analyzer: SqlAnalyzer;

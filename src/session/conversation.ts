@@ -1,4 +1,5 @@
 import { SwitchyardError } from '../errors.js';
+import type { SessionTraffic } from '../metrics/traffic.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import { Admission } from '../relay/relay.js';
@@ -15,6 +16,7 @@ import type { Listening } from './listening.js';
 import type { LossSettler } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
 import type { Pooling } from './pooled/pooling.js';
+import { CancelOutcome, requestCancel } from './request-cancel.js';
 import type { Seeker } from './seeker.js';
 import type { UnitChoice } from './split/chooser.js';
 import { SplitReason } from './split/split-reason.js';
@@ -37,6 +39,7 @@ export interface Ending {
 export interface ConversationOwner {
   readonly id: number;
   readonly relay: Relay;
+  readonly traffic: SessionTraffic;
   readonly isClosed: boolean;
   readonly isInTransaction: boolean;
   readonly target: Target | null;
@@ -167,6 +170,7 @@ export class Conversation implements RelayOwner {
 
   onUnitTakenBack(): void {
     this.#context.counters.replays.add('plan_changed');
+    this.#owner.traffic.drops(true);
     this.#state.failed();
     this.#state.ended(TransactionStatus.Idle);
   }
@@ -181,6 +185,7 @@ export class Conversation implements RelayOwner {
   }
 
   onUnitsRefused(): void {
+    this.#owner.traffic.drops(false);
     const berth = this.#parts.berths.attached;
     if (berth === null) return;
     // The unit that has waited for the end of these is read behind them.
@@ -243,6 +248,7 @@ export class Conversation implements RelayOwner {
     const berth = this.#parts.berths.attached;
     const status = this.#owner.relay.backend?.transactionStatus ?? TransactionStatus.Idle;
     this.#context.counters.units.add(this.#owner.target ?? 'none');
+    this.#owner.traffic.ends(status === TransactionStatus.Idle, this.#owner.relay.isQuiet);
     if (berth !== null) this.#parts.split?.unitEnded(this.#state.oldestUnit, berth, status);
     this.#parts.settler.unitEnded();
     this.#state.ended(status);
@@ -291,6 +297,7 @@ export class Conversation implements RelayOwner {
   }
 
   onBackendLost(loss: Loss): void {
+    this.#owner.traffic.drops(true);
     const node = loss.backend.identity.node;
     const target = this.#parts.berths.lost();
     this.#parts.inspector.drop();
@@ -305,9 +312,21 @@ export class Conversation implements RelayOwner {
     this.#parts.settler.take(loss, target, split !== null && target === 'standby', split?.areReads === true);
   }
 
-  /** The unit that waited is rejected, whatever it waited for. */
-  waitCancelled(): void {
-    this.#mistake = null;
+  /** The client asks to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
+  async cancel(): Promise<void> {
+    const { cancels } = this.#context.counters;
+    const { id, relay } = this.#owner;
+    const { backend } = relay;
+    if (this.#parts.greeter.isGreeted && this.#parts.seeker.cancelWait()) {
+      this.#mistake = null;
+      cancels.add('held');
+    } else if (backend === null || relay.isQuiet) cancels.add('idle');
+    else {
+      const outcome = await requestCancel(backend, id, this.#context);
+      cancels.add(outcome === CancelOutcome.Forwarded ? 'forwarded' : 'failed');
+      // Nobody else got the backend as long as the request might have hit him.
+      if (!this.#owner.isClosed) this.#parts.pooling?.rest();
+    }
   }
 
   /** A loss is dealt with, and the session lives. */

@@ -1,3 +1,4 @@
+import type { SessionTraffic } from '../metrics/traffic.js';
 import type { Relay } from '../relay/relay.js';
 import type { BackendSourceOwner } from './backend-source.js';
 import type { Berth, Target } from './berths.js';
@@ -11,6 +12,7 @@ export interface SeekerOwner extends BackendSourceOwner {
   readonly intent: SessionIntent;
   readonly state: SessionState;
   readonly relay: Relay;
+  readonly traffic: SessionTraffic;
   readonly isInTransaction: boolean;
   /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;

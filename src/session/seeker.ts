@@ -18,13 +18,11 @@ import { greeting } from './split/chooser.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { Split } from './split/split.js';
+import { TOKEN_WAIT_MS } from './split/progress-wait.js';
 import type { ProgressDone } from './split/progress-wait.js';
 import { SplitReason } from './split/split-reason.js';
 import type { UnitGlance } from './state/unit-facts.js';
 import { Wait } from './wait.js';
-
-/** Longest wait for the position that a session shows as its fence. */
-const TOKEN_WAIT_MS = 5_000;
 
 /**
  * Finds the node for each unit of a session: stays where it is, moves, waits for a backend, or is held until there is a node.
@@ -115,6 +113,7 @@ export class Seeker {
 
   waitFor(what: Wait, reason: string): void {
     this.#wait = what;
+    if (what !== Wait.Boundary && what !== Wait.State) this.#owner.traffic.waits();
     this.#waitReason = reason;
   }
 
@@ -127,6 +126,7 @@ export class Seeker {
     this.#source.cancel();
     this.#wait = null;
     this.#waitReason = '';
+    this.#owner.traffic.waitEnds();
   }
 
   /** The client wants the unit no more that waits for a node; false: none does. */

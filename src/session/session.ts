@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import { SwitchyardError } from '../errors.js';
+import { SessionTraffic } from '../metrics/traffic.js';
 import type { Wire } from '../net/wire.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
@@ -20,12 +21,13 @@ import { Departure } from './departure.js';
 import { Greeter } from './greeter.js';
 import type { SessionIdentity } from './identity.js';
 import { Inspector } from './inspector.js';
+import { DecisionMemory } from './last-decision.js';
+import type { LastDecision } from './last-decision.js';
 import { Listening } from './listening.js';
 import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
 import { Pooling } from './pooled/pooling.js';
-import { CancelOutcome, requestCancel } from './request-cancel.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { UnitChoice } from './split/chooser.js';
@@ -36,14 +38,6 @@ import { nothingInCommon } from './state/common.js';
 import { SessionState } from './state/session-state.js';
 import { OverdueUnit } from './timeouts/overdue-unit.js';
 import { Wait } from './wait.js';
-
-/** Where a unit went, and why; `atMs`: monotonic. */
-export interface LastDecision {
-  readonly target: Target;
-  readonly node: NodeName;
-  readonly reason: string;
-  readonly atMs: number;
-}
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
 export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, BerthsOwner, BoardingOwner {
@@ -56,6 +50,9 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   readonly relay: Relay;
   /** Its unit that ran longer than it may. */
   readonly overdue: OverdueUnit;
+  readonly traffic: SessionTraffic;
+  /** Its client's, to be looked at. */
+  readonly wire: Wire;
   readonly #context: SessionContext;
   readonly #seeker: Seeker;
   readonly #settler: LossSettler;
@@ -72,11 +69,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   /** Null: it keeps its backends. */
   readonly #pooling: Pooling | null;
   #isClosed = false;
-  /** Why the last unit went where it went. */
-  #lastReason = '';
-  #lastTarget: Target = 'primary';
-  #lastNode: NodeName | null = null;
-  #lastAtMs = 0;
+  readonly #decisions = new DecisionMemory();
   /** Set while a shutdown or a drain waits for the next boundary. */
   #ending: Ending | null = null;
 
@@ -103,6 +96,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
+    this.wire = wire;
+    this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.turnClock);
     this.#greeter = new Greeter(identity, intent, context.greetings);
     this.#berths = new Berths(this, context);
     this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit || isPooled, context);
@@ -129,7 +124,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     };
     this.#conversation = new Conversation(this, parts, context);
     const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
-    this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters);
+    this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters, this.traffic);
     this.relay.askAtUnit = isSplit || isPooled;
     this.#departure = new Departure(this, this.#berths, context);
   }
@@ -150,6 +145,11 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     return this.#berths.attached?.target ?? null;
   }
 
+  /** Those that it has now, the attached one first. */
+  get berths(): readonly Berth[] {
+    return [this.#berths.attached, this.#berths.parked].filter((berth) => berth !== null);
+  }
+
   /** It has a backend there that was chosen as such, attached or not. */
   isOn(node: NodeName, target: Target): boolean {
     return this.#berths.of(target)?.backend.identity.node === node;
@@ -168,8 +168,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   /** Where the last unit went, and why; null: there was none. */
   get lastDecision(): LastDecision | null {
-    if (this.#lastNode === null) return null;
-    return { target: this.#lastTarget, node: this.#lastNode, reason: this.#lastReason, atMs: this.#lastAtMs };
+    return this.#decisions.last;
   }
 
   get ending(): Ending | null {
@@ -206,6 +205,11 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   get wait(): Wait | null {
     return this.#seeker.wait;
+  }
+
+  /** Since when its next unit has waited for a node or a backend, monotonic; null: it does not. */
+  get waitSinceMs(): number | null {
+    return this.#seeker.holding.sinceMs ?? this.traffic.waitSinceMs;
   }
 
   get waitReason(): string {
@@ -266,18 +270,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
   async cancel(): Promise<void> {
-    const { cancels } = this.#context.counters;
-    const { backend } = this.relay;
-    if (this.#greeter.isGreeted && this.#seeker.cancelWait()) {
-      this.#conversation.waitCancelled();
-      cancels.add('held');
-    } else if (backend === null || this.relay.isQuiet) cancels.add('idle');
-    else {
-      const outcome = await requestCancel(backend, this.id, this.#context);
-      cancels.add(outcome === CancelOutcome.Forwarded ? 'forwarded' : 'failed');
-      // Nobody else got the backend as long as the request might have hit him.
-      if (!this.#isClosed) this.#pooling?.rest();
-    }
+    await this.#conversation.cancel();
   }
 
   // ---- SettlerOwner, BerthsOwner, BoardingOwner
@@ -327,10 +320,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   onAdmitted(target: Target, reason: string): void {
     const { relay } = this;
-    this.#lastTarget = target;
-    this.#lastReason = reason;
-    this.#lastNode = this.node;
-    this.#lastAtMs = this.#context.clock.nowMs();
+    this.#decisions.note(target, this.node, reason, this.#context.turnClock.nowMs());
     this.#context.counters.routed.add(this.intent.route, target, reason);
     const isAlone = relay.isQuiet || this.#boarding.isAhead;
     this.#split?.admitted(isAlone);
@@ -398,6 +388,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     if (isBroken) this.relay.destroy();
     else this.relay.close(last);
     this.#context.counters.sessionsClosed.add(reason);
+    this.#context.traffic.leave(this.traffic.traffic);
     this.#context.registry.remove(this, reason);
   }
 }

@@ -10,6 +10,9 @@ import { readStartupPacket } from '../protocol/startup-packet.js';
 import type { StartupMessage } from '../protocol/startup-packet.js';
 import type { ClockTimer } from '../util/clock.js';
 import { makeCancelKey } from './cancel-key.js';
+import type { CancelKey } from './cancel-key.js';
+import { CONSOLE_DATABASE } from './console-door.js';
+import type { ConsoleDoor } from './console-door.js';
 import type { Door, Doorkeeper } from './doorkeeper.js';
 import type { SessionIntent } from './context.js';
 import { readOwnOptions } from './own-options.js';
@@ -129,7 +132,8 @@ export class Startup implements WireHandler {
 
   #cancel(processId: number, key: Buffer): void {
     const { context, counters, logger } = this.#keeper;
-    const session = context.registry.findByCancelKey(processId, key);
+    const session =
+      context.registry.findByCancelKey(processId, key) ?? context.console?.findByCancelKey(processId, key) ?? null;
     this.#finish();
     if (session === null) {
       counters.cancels.add('unknown_key');
@@ -148,7 +152,8 @@ export class Startup implements WireHandler {
       this.#fail(new SwitchyardError('not_accepting', 'the proxy is shutting down'));
       return;
     }
-    if (context.registry.size >= rules.maxClients) {
+    // Whoever comes to see why there are so many has a place of his own.
+    if (context.registry.size >= rules.maxClients && this.#consoleFor(message) === null) {
       this.#keeper.counters.clientsRefused += 1;
       this.#fail(
         new SwitchyardError('too_many_clients', 'sorry, too many clients already', { hint: 'limits.max_clients' }),
@@ -226,6 +231,11 @@ export class Startup implements WireHandler {
   #enter(credentials: BackendCredentials): void {
     const message = this.#message;
     if (message === null) return;
+    const consoleDoor = this.#consoleFor(message);
+    if (consoleDoor !== null) {
+      this.#enterConsole(message, consoleDoor);
+      return;
+    }
     const { registry } = this.#keeper.context;
     const options = readStartupOptions(message.parameters.get('options') ?? '');
     const parameters = new Map(message.parameters);
@@ -261,7 +271,7 @@ export class Startup implements WireHandler {
         ownSettings,
         isReplication,
         protocol: message.spoken,
-        cancelKey: makeCancelKey(message.spoken, (processId) => registry.isProcessIdTaken(processId)),
+        cancelKey: this.#makeCancelKey(message),
       },
       intent,
       this.#wire,
@@ -272,6 +282,34 @@ export class Startup implements WireHandler {
     registry.add(session);
     this.#keeper.logger.debug({ ...this.#who(), session: session.id, protocol: message.spoken }, 'session begins');
     session.open();
+  }
+
+  /** Null: it wants to talk to a node. */
+  #consoleFor({ database }: StartupMessage): ConsoleDoor | null {
+    return database === CONSOLE_DATABASE ? this.#keeper.context.console : null;
+  }
+
+  #enterConsole(message: StartupMessage, door: ConsoleDoor): void {
+    const refusal = door.refusalOf(message.user);
+    if (refusal !== null) {
+      this.#fail(refusal);
+      return;
+    }
+    this.#finish();
+    door.open(this.#wire, this.#buffer, {
+      id: this.#keeper.context.registry.nextId(),
+      user: message.user,
+      applicationName: message.parameters.get('application_name') ?? '',
+      clientAddress: this.#wire.remoteAddress,
+      clientPort: this.#wire.remotePort,
+      listener: this.#door.listener,
+      cancelKey: this.#makeCancelKey(message),
+    });
+  }
+
+  #makeCancelKey({ spoken }: StartupMessage): CancelKey {
+    const { registry, console: door } = this.#keeper.context;
+    return makeCancelKey(spoken, (id) => registry.isProcessIdTaken(id) || door?.isProcessIdTaken(id) === true);
   }
 
   #failWith(sqlState: string, message: string): void {

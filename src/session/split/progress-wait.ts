@@ -1,6 +1,9 @@
 import type { Freshness } from '../../cluster/freshness.js';
 import type { Clock, ClockTimer } from '../../util/clock.js';
 
+/** Longest wait for the position that a session shows as its fence. */
+export const TOKEN_WAIT_MS = 5_000;
+
 /** `hasArrived`: what was waited for is there; else the time is over. */
 export type ProgressDone = (hasArrived: boolean) => void;
 

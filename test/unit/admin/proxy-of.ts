@@ -18,6 +18,8 @@ import type { ListedSession } from '../../../src/admin/sessions.js';
 import type { SessionIntent } from '../../../src/session/context.js';
 import { intentOf } from '../../../src/session/from-config.js';
 import { SessionRegistry } from '../../../src/session/registry.js';
+import type { Berth } from '../../../src/session/berths.js';
+import type { PreparedStatement } from '../../../src/session/state/prepared.js';
 import type { Wait } from '../../../src/session/wait.js';
 import type { Session } from '../../../src/session/session.js';
 import type { PinReason } from '../../../src/sql/pin-reason.js';
@@ -166,6 +168,11 @@ export function addSession(
     readonly database?: string;
     readonly nodes?: readonly string[];
     readonly lastDecision?: ListedSession['lastDecision'];
+    readonly waitSinceMs?: number | null;
+    readonly lastBeginMs?: number;
+    readonly pendingBytes?: number;
+    readonly berths?: readonly Pick<Berth, 'backend' | 'target'>[];
+    readonly prepared?: readonly Partial<PreparedStatement>[];
   } = {},
 ): void {
   const id = proxy.registry.nextId();
@@ -178,11 +185,26 @@ export function addSession(
       clientAddress: '127.0.0.1',
       clientPort: 50_000 + id,
       listener: over.listener ?? 'rw',
+      isReplication: false,
+      parameters: new Map<string, string>(),
       cancelKey: { processId: id, key: Buffer.alloc(4) },
     },
     intent: { route: over.route ?? 'primary' },
     startedAtMs: 0,
     nodes: over.nodes ?? [],
+    node: over.nodes?.[0] ?? null,
+    berths: over.berths ?? [],
+    backend: over.berths?.[0]?.backend ?? null,
+    waitSinceMs: over.waitSinceMs ?? null,
+    traffic: { lastBeginMs: over.lastBeginMs ?? 0 },
+    wire: { pendingBytes: over.pendingBytes ?? 0 },
+    state: {
+      prepared: {
+        size: over.prepared?.length ?? 0,
+        kept: () => (over.prepared ?? []).map((statement) => ({ statement })),
+        textOf: (name: string) => Buffer.from(`text of ${name}`),
+      },
+    },
     target: over.target === undefined ? 'primary' : over.target,
     isAtBoundary: over.isAtBoundary ?? true,
     wait: over.wait ?? null,

@@ -116,6 +116,8 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'admin.address': restart('127.0.0.1:9999'),
   'admin.token': restart('hunter2'),
   'admin.token_file': restart('secret', 'admin.token'),
+  'admin.users': live('root'),
+  'admin.stats_users': live(['watcher', 'other']),
   'log.level': live('debug'),
   'limits.max_clients': live(5),
   'limits.message': live('1MB'),

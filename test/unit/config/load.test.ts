@@ -103,7 +103,7 @@ test('a minimal file gets every default', () => {
       queryDatabase: 'postgres',
       queryCacheMs: 30_000,
     },
-    admin: { enabled: true, address: { host: '127.0.0.1', port: 9432 }, token: null },
+    admin: { enabled: true, address: { host: '127.0.0.1', port: 9432 }, token: null, users: [], statsUsers: [] },
     log: { level: 'info' },
     limits: {
       maxClients: 10_000,
@@ -177,7 +177,7 @@ auth:
   query: "SELECT n, p FROM f($1)"
   query_database: authdb
   query_cache: 0
-admin: { address: "*:9999", enabled: no, token: open-sesame }
+admin: { address: "*:9999", enabled: no, token: open-sesame, users: root, stats_users: [a, b] }
 log: { level: debug }
 limits: { max_clients: 3, message: 1MB, inspect: 2kB, startup_timeout: 1s, prepared_statements: 4, client_buffer: 8kB, client_idle_timeout: 1h, idle_transaction_timeout: 1m, transaction_timeout: 30m, query_timeout: 5m, query_cancel_timeout: 2s, tcp_keepalive: 30s, tcp_user_timeout: 20s }
 shutdown: { timeout: 1m }
@@ -310,7 +310,13 @@ shutdown: { timeout: 1m }
       queryDatabase: 'authdb',
       queryCacheMs: 0,
     },
-    admin: { enabled: false, address: { host: '::', port: 9999 }, token: 'open-sesame' },
+    admin: {
+      enabled: false,
+      address: { host: '::', port: 9999 },
+      token: 'open-sesame',
+      users: ['root'],
+      statsUsers: ['a', 'b'],
+    },
     log: { level: 'debug' },
     limits: {
       maxClients: 3,

@@ -1,6 +1,7 @@
 import { Backend, SinkMode } from '../../../src/backend/backend.js';
 import { deafSink } from '../../../src/backend/idle-sink.js';
 import { Counters } from '../../../src/metrics/counters.js';
+import { SessionTraffic, TrafficTable } from '../../../src/metrics/traffic.js';
 import type { ErrorFields } from '../../../src/protocol/error-fields.js';
 import { clientCollectTable } from '../../../src/relay/client-collect.js';
 import { Admission } from '../../../src/relay/relay.js';
@@ -8,6 +9,7 @@ import type { Loss, RelayOwner, Replay } from '../../../src/relay/relay.js';
 import { StreamRelay } from '../../../src/relay/stream-relay.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A } from '../../support/cluster-fakes.js';
+import { FakeClock } from '../../support/fake-clock.js';
 import { FakeWire } from '../../support/fake-wire.js';
 import { wordsOf } from '../../support/node-messages.js';
 
@@ -44,7 +46,9 @@ export class RelayBench {
   constructor() {
     const limits = { messageBytesMax: 1 << 24, replayBytesMax: () => this.replayBytes };
     const collect = clientCollectTable(1 << 20);
-    this.relay = new StreamRelay(this.client, Buffer.alloc(0), this.#owner(), collect, limits, new Counters());
+    const traffic = new SessionTraffic(new TrafficTable().enter('app', 'app'), new FakeClock());
+    const counters = new Counters();
+    this.relay = new StreamRelay(this.client, Buffer.alloc(0), this.#owner(), collect, limits, counters, traffic);
     const { backend, wire } = fakeBackend();
     this.backend = backend;
     this.node = wire;
