@@ -99,6 +99,7 @@ export const PGBOUNCER_TABLE: Readonly<Record<string, Row>> = {
   max_db_connections: {
     to: ['pool.max_backends_per_database'],
     as: countUnless0,
+    note: 'On each node.',
     otherwise: 'pool.max_backends_per_node is near',
   },
   max_packet_size: { to: ['limits.message'], as: bytes },
@@ -109,6 +110,7 @@ export const PGBOUNCER_TABLE: Readonly<Record<string, Row>> = {
   max_user_connections: {
     to: ['pool.max_backends_per_user'],
     as: countUnless0,
+    note: 'On each node.',
     otherwise: 'pool.max_backends_per_node is near',
   },
   min_pool_size: { part: 'pool' },
