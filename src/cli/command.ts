@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.js';
 import { packageVersion } from '../util/package-version.js';
 import { parseDuration } from '../util/units.js';
+import { parseDialAddress } from '../config/address.js';
 import type { AdminOptions, CommandOptions } from './options.js';
 import { run } from './run.js';
 
@@ -11,6 +12,7 @@ const EXIT_USAGE = 64;
 const DEFAULT_CONFIG = '/etc/switchyard/switchyard.yaml';
 const DRAIN_TIMEOUT = '30s';
 const SWITCHOVER_DRAIN_TIMEOUT = '10s';
+const ETCD_PORT = 2379;
 /** As the admin server sees it. */
 const DRAIN_TIMEOUT_MAX_MS = 600_000;
 
@@ -26,6 +28,7 @@ Commands:
   drain        Tells running proxies that a node is about to be stopped, so that its sessions leave it.
   switchover   Hands the primary over to another node through Patroni, and shows it phase by phase.
   forget-past  Lets running proxies serve a cluster that was restored to an older timeline.
+  import       Writes a configuration from those of PgBouncer and HAProxy.
   demo         Starts three PostgreSQL servers and the proxy, and shows a switchover and a crash.
 
 Options:
@@ -59,6 +62,17 @@ Options of explain:
   The statement comes as the last word, or on standard input for "-". Ends with 0 when it may go to a standby, with 1 when it goes to
   the primary, with 65 when it is no SQL.
 
+Options of import:
+      --pgbouncer FILE    A pgbouncer.ini, with what it includes.
+      --haproxy FILE      A haproxy.cfg; may be given several times. One of the two is needed.
+      --output FILE       Where the configuration goes (default: standard output).
+      --force             Overwrite that file.
+      --etcd ADDRESSES    The etcd of Patroni, host:port,host:port...
+      --scope NAME        The scope of Patroni.
+      --nodes             Write the servers of the old files as a fixed list, instead of asking etcd.
+  What has no counterpart is listed on standard error, and at the end of the file. Ends with 0 when all was understood, with 1 when
+  lines were passed over, with 66 when a file cannot be read, with 73 when the output cannot be written.
+
 Environment:
   SWITCHYARD_ADMIN    host:port of the admin server that is asked; wins over the configuration.
 
@@ -69,6 +83,7 @@ Examples:
   switchyard explain --config config/example.yaml --database shop "SELECT price(id) FROM items"
   switchyard drain --node node1 --wait --timeout 10s --admin 10.0.0.11:9432 --admin 10.0.0.12:9432
   switchyard switchover --to node2
+  switchyard import --pgbouncer pgbouncer.ini --haproxy haproxy.cfg --output switchyard.yaml
 `;
 
 type Values = ReturnType<typeof parse>['values'];
@@ -84,6 +99,7 @@ const COMMANDS: ReadonlyMap<string, readonly OptionName[]> = new Map<string, rea
   ['drain', [...ADMIN_OPTIONS, 'node', 'primary', 'wait', 'cancel', 'timeout']],
   ['switchover', [...ADMIN_OPTIONS, 'to', 'yes', 'no-drain', 'timeout', 'patroni-user', 'insecure']],
   ['forget-past', [...ADMIN_OPTIONS, 'yes']],
+  ['import', ['pgbouncer', 'haproxy', 'output', 'force', 'etcd', 'scope', 'nodes']],
   ['demo', []],
 ]);
 
@@ -163,6 +179,8 @@ async function dispatch(command: string, word: string | null, values: Values): P
       });
     case 'forget-past':
       return (await import('./forget-past.js')).forgetPast({ ...options, yes: values.yes === true });
+    case 'import':
+      return importConfig(values);
     case 'demo':
     default:
       return (await import('./demo/demo.js')).demo();
@@ -184,6 +202,31 @@ async function explain(word: string | null, options: CommandOptions, values: Val
     saveFile,
     namesConfig: values.config !== undefined,
   });
+}
+
+async function importConfig({ pgbouncer, haproxy, etcd, scope, ...values }: Values): Promise<number> {
+  if (pgbouncer === undefined && haproxy === undefined) {
+    throw new UsageError('"import" needs --pgbouncer, --haproxy or both');
+  }
+  if (values.nodes === true && etcd !== undefined) throw new UsageError('--nodes and --etcd exclude each other');
+  if (values.force === true && values.output === undefined) throw new UsageError('--force needs --output');
+  if (scope === '' || scope?.includes('/') === true) throw new UsageError('--scope: a name without a slash');
+  return (await import('./import.js')).importConfig({
+    pgbouncer: pgbouncer ?? null,
+    haproxy: haproxy ?? [],
+    output: values.output ?? null,
+    force: values.force === true,
+    wishes: { etcd: readAddresses(etcd ?? []), scope: scope ?? null, nodes: values.nodes === true },
+  });
+}
+
+function readAddresses(texts: readonly string[]): readonly string[] {
+  const addresses = texts.flatMap((text) => text.split(',').map((part) => part.trim()));
+  for (const address of addresses) {
+    const result = parseDialAddress(address, ETCD_PORT);
+    if (!result.ok) throw new UsageError(`--etcd: ${result.problem}`);
+  }
+  return addresses;
 }
 
 function readTimeout(text: string): number {
@@ -218,6 +261,13 @@ function parse(argv: readonly string[]) {
         database: { type: 'string' },
         catalog: { type: 'string' },
         'save-catalog': { type: 'string' },
+        pgbouncer: { type: 'string' },
+        haproxy: { type: 'string', multiple: true },
+        output: { type: 'string' },
+        force: { type: 'boolean' },
+        etcd: { type: 'string', multiple: true },
+        scope: { type: 'string' },
+        nodes: { type: 'boolean' },
       },
     });
   } catch (error) {

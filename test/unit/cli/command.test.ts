@@ -40,7 +40,7 @@ test('the help names every command', async (t) => {
   const said: string[] = [];
   t.mock.method(console, 'log', (text: string) => void said.push(text));
   assert.equal(await runCommand(['--help']), 0);
-  for (const command of ['run', 'check', 'explain', 'status', 'drain', 'switchover', 'forget-past', 'demo']) {
+  for (const command of ['run', 'check', 'explain', 'status', 'drain', 'switchover', 'forget-past', 'import', 'demo']) {
     assert.match(said.join('\n'), new RegExp(`^  ${command} `, 'm'));
   }
 });
