@@ -55,7 +55,7 @@ class LoginSink implements BackendSink {
         }
         break;
       case BackendType.ErrorResponse:
-        if (end !== NOT_READ) this.#done(new NodeError(buffer, start, end));
+        if (end !== NOT_READ) this.#done(NodeError.read(buffer, start, end));
         break;
       case BackendType.ReadyForQuery:
         this.#chain = this.#chain.then(() => {

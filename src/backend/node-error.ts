@@ -1,19 +1,19 @@
 import { decodeErrorFields } from '../protocol/error-fields.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 
-/** An ErrorResponse of a node, with its body as it came so that it can be passed on to a client unchanged. */
+/** An ErrorResponse of a node, to be passed on to a client. */
 export class NodeError extends Error {
   readonly fields: ErrorFields;
-  /** The body of the message (after the length); owned. */
-  readonly body: Buffer;
 
-  /** Copies `buffer[start, end)`. */
-  constructor(buffer: Buffer, start: number, end: number) {
-    const fields = decodeErrorFields(buffer, start, end);
+  constructor(fields: ErrorFields) {
     super(fields.message);
     this.name = 'NodeError';
     this.fields = fields;
-    this.body = Buffer.from(buffer.subarray(start, end));
+  }
+
+  /** The body of the message is `buffer[start, end)`; borrowed. */
+  static read(buffer: Buffer, start: number, end: number): NodeError {
+    return new NodeError(decodeErrorFields(buffer, start, end));
   }
 
   get sqlState(): string {

@@ -39,7 +39,7 @@ class OwnQuery implements BackendSink {
 
   onBackendFrame(type: number, _reply: number, buffer: Buffer, start: number, end: number): Verdict {
     if (type === BackendType.ErrorResponse && end !== NOT_READ) {
-      const error = new NodeError(buffer, start, end);
+      const error = NodeError.read(buffer, start, end);
       this.#error ??= error;
       // Behind the answer: whoever gets the backend next must not wait for a word that was said already.
       if (this.#isDone) this.#backend.destroy();

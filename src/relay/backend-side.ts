@@ -132,9 +132,11 @@ export class BackendSide implements BackendSink {
     if (type === BackendType.ParameterStatus) {
       // The backend has noted it, and the client is told when it is next on this backend.
       if (this.#isRefused) return Verdict.Drop;
-      if (this.#replaysLeft === 0) keeper.hurry();
+      // What we have changed may not be what it comes to in the end.
+      if (this.#replaysLeft > 0) return Verdict.Drop;
+      keeper.hurry();
       if (end === NOT_READ) return Verdict.Forward;
-      return owner.onParameter(buffer, start, end) && this.#replaysLeft === 0 ? Verdict.Forward : Verdict.Drop;
+      return owner.onParameter(buffer, start, end) ? Verdict.Forward : Verdict.Drop;
     }
     if (type === BackendType.ErrorResponse) return this.#onError(reply, buffer, start, end);
     switch (reply) {

@@ -61,10 +61,14 @@ export class BackendSource {
 
   /** Asks for one; `done` is called once, and not from inside this call. True: it must be waited for. */
   ask(request: BackendRequest, done: BackendCallback): boolean {
-    this.#ticket = this.#context.pool.acquire(request, (error, backend) => {
-      this.#ticket = null;
-      done(error, backend);
-    });
+    this.#ticket = this.#context.pool.acquire(
+      request,
+      (error, backend) => {
+        this.#ticket = null;
+        done(error, backend);
+      },
+      this.#owner.isPooled ? this.#fits : null,
+    );
     return this.#ticket.isQueued;
   }
 

@@ -1,4 +1,3 @@
-import type { SwitchyardError } from '../errors.js';
 import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { Relay } from '../relay/relay.js';
@@ -69,8 +68,10 @@ export class Boarding {
   board({ backend, applied }: Berth): boolean {
     const { state, relay } = this.#owner;
     state.use(applied);
-    const replay = this.#greeter.isGreeted ? this.#plan(null) : null;
-    this.#replayer.begin(replay);
+    const { isGreeted } = this.#greeter;
+    // One that others have used, or that is not told everything when it is opened, cannot say yet what the client is to be greeted with.
+    const replay = isGreeted || this.#owner.isPooled ? this.#plan(null) : null;
+    this.#replayer.begin(replay, !isGreeted);
     relay.attach(backend, replay);
     return replay !== null;
   }
@@ -125,14 +126,14 @@ export class Boarding {
   }
 
   /** Everything is answered; gives why the session cannot go on there, or null when it can. */
-  done(): SwitchyardError | null {
+  done(): Error | null {
     const { failure, notice, replay, refused } = this.#replayer;
     if (replay !== null) this.#owner.state.replayed(replay, refused);
     this.#lacksStatement = replay?.parts.some(({ kind }, at) => isOfStatement(kind) && refused.has(at)) === true;
     this.#replayer.begin(null);
     this.#isAhead = false;
     if (failure !== null) return failure;
-    this.#tellParameters();
+    if (this.#greeter.isGreeted) this.#tellParameters();
     if (notice !== null) this.#owner.relay.say(notice);
     return null;
   }

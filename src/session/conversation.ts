@@ -48,6 +48,8 @@ export interface ConversationOwner {
   /** The transaction that has just begun there is to begin elsewhere. */
   leaveTransaction(berth: Berth): void;
   close(reason: CloseReason, last: Buffer | null): void;
+  /** The backend that it has can tell what the client is to be greeted with. */
+  greet(): void;
 }
 
 /** The parts of a session that what is said between client and node has to do with. */
@@ -281,6 +283,11 @@ export class Conversation implements RelayOwner {
     }
     // The unit is on its way.
     if (wasAhead) return;
+    if (!this.#parts.greeter.isGreeted) {
+      this.#owner.greet();
+      this.#parts.pooling?.rest();
+      return;
+    }
     // What a statement that cannot be prepared is, the primary says.
     const isAtStandby = this.#owner.target === 'standby' && !this.#owner.isInTransaction;
     if (isAtStandby && this.#parts.boarding.lacksStatement) this.#parts.split?.chooser.refuse(1);
@@ -358,10 +365,11 @@ export class Conversation implements RelayOwner {
   }
 
   /** The session's state could not be brought to a backend. Without a standby it can live. */
-  #cannotBoard(failure: SwitchyardError): void {
+  #cannotBoard(failure: Error): void {
     const berth = this.#parts.berths.attached;
-    if (this.#parts.split === null || berth?.target !== 'standby') {
-      this.#owner.close(CloseReason.CannotMove, fatalOf(failure));
+    const { isGreeted } = this.#parts.greeter;
+    if (!isGreeted || this.#parts.split === null || berth?.target !== 'standby') {
+      this.#owner.close(isGreeted ? CloseReason.CannotMove : CloseReason.BackendRefused, fatalOf(failure));
       return;
     }
     this.#parts.split.chooser.bar(SplitReason.StateRefused);

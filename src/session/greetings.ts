@@ -16,8 +16,9 @@ export class Greetings {
     return this.#cache.get(key) ?? null;
   }
 
-  set(key: string, parameters: ReadonlyMap<string, string>): void {
-    this.#cache.set(key, new Map(parameters));
+  /** What is known already is believed no longer for it. */
+  learn(key: string, parameters: ReadonlyMap<string, string>): void {
+    if (!this.#cache.has(key)) this.#cache.set(key, new Map(parameters));
   }
 
   /** The primary has changed, or the configuration. */

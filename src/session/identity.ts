@@ -10,10 +10,12 @@ export interface SessionIdentity {
   readonly clientPort: number;
   readonly listener: string;
   readonly credentials: BackendCredentials;
-  /** Startup parameters for the nodes, but for user and database. */
+  /** Startup parameters for the nodes, but for user and database, and but for `startSettings`. */
   readonly parameters: ReadonlyMap<string, string>;
   /** The same as one string. */
   readonly startupKey: string;
+  /** Startup parameters that its backends are told once it has them, because it shares them; by the name in lower case. */
+  readonly startSettings: ReadonlyMap<string, string>;
   /** Settings of ours that the session begins with, from `options=-c switchyard.<name>=...`; by short name, in lower case, checked. */
   readonly ownSettings: ReadonlyMap<string, string>;
   readonly isReplication: boolean;

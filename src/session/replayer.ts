@@ -1,3 +1,4 @@
+import { NodeError } from '../backend/node-error.js';
 import { SwitchyardError } from '../errors.js';
 import { noticeResponse } from '../protocol/backend-messages.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
@@ -16,7 +17,8 @@ export class Replayer {
   readonly #sessionId: number;
   readonly #context: SessionContext;
   #replay: SessionReplay | null = null;
-  #failure: SwitchyardError | null = null;
+  #failure: Error | null = null;
+  #isLogin = false;
   #refused = new Set<number>();
 
   constructor(sessionId: number, context: SessionContext) {
@@ -25,7 +27,7 @@ export class Replayer {
   }
 
   /** Why the session cannot go on, once everything is answered; null when it can. */
-  get failure(): SwitchyardError | null {
+  get failure(): Error | null {
     return this.#failure;
   }
 
@@ -49,14 +51,17 @@ export class Replayer {
     return this.#replay?.parts.some(({ kind }) => kind === ReplayKind.Listen) === true ? mayHaveMissed : null;
   }
 
-  begin(replay: SessionReplay | null): void {
+  /** `isLogin`: it is what the client has asked for in its startup packet, and the log-in is not over. */
+  begin(replay: SessionReplay | null, isLogin = false): void {
     this.#replay = replay;
+    this.#isLogin = isLogin;
     this.#failure = null;
     if (this.#refused.size > 0) this.#refused = new Set();
   }
 
   /** The node has refused this part, counted from 0. */
-  failed({ sqlState, message }: ErrorFields, index: number): void {
+  failed(fields: ErrorFields, index: number): void {
+    const { sqlState, message } = fields;
     this.#refused.add(index);
     const part = this.#replay?.parts[index];
     if (part?.kind === ReplayKind.Failure) return;
@@ -64,6 +69,10 @@ export class Replayer {
     this.#context.logger.info({ session: this.#sessionId, sqlState, what }, 'a replayed message failed');
     // Of what is not here the client hears when it uses it, as after any DDL.
     if (part === undefined || !isIndispensable(part)) return;
+    if (this.#isLogin) {
+      this.#failure ??= new NodeError(fields);
+      return;
+    }
     this.#failure ??= new SwitchyardError(
       'replay_failed',
       'terminating connection because its state could not be brought back on another node',

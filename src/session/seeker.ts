@@ -207,6 +207,7 @@ export class Seeker {
   }
 
   #canFollow(choice: UnitChoice, isOpen: boolean): boolean {
+    if (this.#owner.state.mayLose) return false;
     if (this.#split !== null) return this.#split.canFollow(choice, this.target, isOpen);
     return isOpen && choice.names !== 'all' && !this.#owner.state.needsPreparing(choice.names);
   }

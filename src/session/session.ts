@@ -28,6 +28,7 @@ import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
 import { Pooling } from './pooled/pooling.js';
+import { keptOf, sharesBackends } from './pooled/startup-settings.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { UnitChoice } from './split/chooser.js';
@@ -85,20 +86,21 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   ) {
     const { limits } = context;
     const isSplit = intent.route === 'split';
-    const isPooled = intent.poolMode === 'transaction' && !identity.isReplication;
+    const isPooled = sharesBackends(intent, identity.isReplication);
     this.id = id;
     this.identity = identity;
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
     this.isPooled = isPooled;
     const common = isPooled ? context.shared.commonOf(identity.user, identity.database) : nothingInCommon();
+    const start = keptOf(identity.startSettings, common.identities);
     const { analyzer, clock } = context;
-    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common);
+    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common, start);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
     this.wire = wire;
     this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.turnClock);
-    this.#greeter = new Greeter(identity, intent, context.greetings);
+    this.#greeter = new Greeter(identity, intent, context.greetings, (name) => this.state.hasLost(name));
     this.#berths = new Berths(this, context);
     this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit || isPooled, context);
     this.#split = isSplit ? new Split(this.state, identity.database, intent, context.split) : null;
@@ -198,6 +200,11 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     return this.#pooling?.isFreeOf(berth) === true;
   }
 
+  /** See ConversationOwner. */
+  greet(): void {
+    if (this.relay.backend !== null) this.#welcome(this.relay.backend.parameters);
+  }
+
   /** See BerthsOwner. DISCARD ALL leaves the temporary slots of a replication connection. */
   get isCleanable(): boolean {
     return !this.identity.isReplication && this.state.isCleanable;
@@ -227,7 +234,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   open(): void {
     const { remembered } = this.#greeter;
     if (remembered === null) this.#seeker.admit(null);
-    else this.#greet(remembered);
+    else this.#welcome(remembered);
   }
 
   /** Tells the client why, if there is a reason to, and ends. */
@@ -334,14 +341,13 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#idleStandby?.arrived(berth);
     this.relay.askAtUnit =
       this.#split !== null || this.isPooled || isReplaying || this.#ending !== null || !this.#context.gate.isOpen;
-    if (!this.#greeter.isGreeted) {
-      this.#greet(berth.backend.parameters);
-      this.#pooling?.rest();
-    } else if (!isReplaying) {
+    // Nothing of the client may run before the session's state is there.
+    if (isReplaying) return;
+    if (this.#greeter.isGreeted) {
       this.#boarding.tellParameters();
       this.relay.resume();
-      this.#pooling?.rest();
-    } // else nothing of the client may run before the session's state is there
+    } else this.greet();
+    this.#pooling?.rest();
   }
 
   onRetry(): void {
@@ -371,7 +377,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   // ----
 
-  #greet(reported: ReadonlyMap<string, string>): void {
+  #welcome(reported: ReadonlyMap<string, string>): void {
     this.relay.say(this.#greeter.greet(reported));
     this.relay.resume();
   }

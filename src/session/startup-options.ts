@@ -10,32 +10,54 @@ export interface StartupOptions {
   readonly own: ReadonlyMap<string, string>;
 }
 
-/**
- * Takes our own settings out of the `options` startup parameter. It is split as PostgreSQL splits it: at white space, with a backslash
- * in front of what is meant literally; a setting is `-c name=value`, `-cname=value` or `--name=value`
- * (documentation, libpq "options", and "postgres" command line).
- */
+/** One option of the `options` startup parameter, which may be of two words. */
+export interface OptionWord {
+  /** What it sets: `name=value`, unescaped; null: it is no setting. */
+  readonly assignment: string | null;
+  /** As it can be written in the parameter. */
+  readonly escaped: string;
+}
+
+/** Takes our own settings out of the `options` startup parameter. */
 export function readStartupOptions(options: string): StartupOptions {
-  const words = splitWords(options);
   const own = new Map<string, string>();
   const kept: string[] = [];
-  for (let i = 0; i < words.length; i += 1) {
-    const word = words[i] ?? '';
-    const isSeparate = word === '-c' && i + 1 < words.length;
-    const text = isSeparate ? (words[i + 1] ?? '') : word.replace(/^(-c|--)/, '');
-    const isSetting = isSeparate || word !== text;
-    if (isSetting && text.toLowerCase().startsWith(PREFIX)) {
-      const equals = text.indexOf('=');
-      const name = (equals < 0 ? text : text.slice(0, equals)).slice(PREFIX.length).toLowerCase().replaceAll('-', '_');
-      own.set(name, equals < 0 ? '' : text.slice(equals + 1));
-    } else {
-      kept.push(escapeWord(word));
-      if (isSeparate) kept.push(escapeWord(text));
-    }
-    if (isSeparate) i += 1;
+  for (const word of optionWords(options)) {
+    const setting = settingOf(word);
+    if (setting?.name.startsWith(PREFIX) === true) own.set(setting.name.slice(PREFIX.length), setting.value);
+    else kept.push(word.escaped);
   }
   if (own.size === 0) return { rest: options === '' ? null : options, own };
   return { rest: kept.length === 0 ? null : kept.join(' '), own };
+}
+
+/**
+ * Splits the `options` startup parameter as PostgreSQL does: at white space, with a backslash in front of what is meant literally; a setting
+ * is `-c name=value`, `-cname=value` or `--name=value` (documentation, libpq "options", and "postgres" command line).
+ */
+export function optionWords(options: string): readonly OptionWord[] {
+  const words = splitWords(options);
+  const found: OptionWord[] = [];
+  for (let i = 0; i < words.length; i += 1) {
+    const word = words[i] ?? '';
+    const next = words[i + 1];
+    if (word === '-c' && next !== undefined) {
+      found.push({ assignment: next, escaped: `${word} ${escapeWord(next)}` });
+      i += 1;
+    } else {
+      const text = word.replace(/^(-c|--)/, '');
+      found.push({ assignment: text === word ? null : text, escaped: escapeWord(word) });
+    }
+  }
+  return found;
+}
+
+/** The name of the setting, in lower case and with underscores, and its value; null: it sets nothing. */
+export function settingOf({ assignment }: OptionWord): { readonly name: string; readonly value: string } | null {
+  if (assignment === null) return null;
+  const equals = assignment.indexOf('=');
+  const name = (equals < 0 ? assignment : assignment.slice(0, equals)).toLowerCase().replaceAll('-', '_');
+  return { name, value: equals < 0 ? '' : assignment.slice(equals + 1) };
 }
 
 function splitWords(options: string): string[] {

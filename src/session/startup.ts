@@ -16,9 +16,11 @@ import type { ConsoleDoor } from './console-door.js';
 import type { Door, Doorkeeper } from './doorkeeper.js';
 import type { SessionIntent } from './context.js';
 import { readOwnOptions } from './own-options.js';
+import { sharesBackends, splitParameters } from './pooled/startup-settings.js';
 import { Session } from './session.js';
 import { readStartupOptions } from './startup-options.js';
 
+const noSettings: ReadonlyMap<string, string> = new Map();
 const NO = Buffer.from('N');
 /** First byte of a TLS record: a client that begins with TLS at once. */
 const TLS_HANDSHAKE = 0x16;
@@ -256,6 +258,8 @@ export class Startup implements WireHandler {
       return;
     }
     this.#finish();
+    const isPooled = sharesBackends(intent, isReplication);
+    const { settings, rest } = isPooled ? splitParameters(parameters) : { settings: noSettings, rest: parameters };
     const session = new Session(
       registry.nextId(),
       {
@@ -266,8 +270,9 @@ export class Startup implements WireHandler {
         clientPort: this.#wire.remotePort,
         listener,
         credentials,
-        parameters,
-        startupKey: JSON.stringify([...parameters]),
+        parameters: rest,
+        startupKey: JSON.stringify([...rest]),
+        startSettings: settings,
         ownSettings,
         isReplication,
         protocol: message.spoken,

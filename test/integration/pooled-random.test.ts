@@ -23,17 +23,28 @@ interface Twins {
 }
 
 async function start(proxy: CoreProxy, listener: string, seed: number, number: number): Promise<Twins> {
-  const straight = await proxy.login(listener, { port: cluster().primary.port });
-  const pooled = await proxy.login(listener);
-  // Not at log-in: backends of sessions that begin alike are the ones that are shared.
-  await run(straight, `set search_path to straight${number}, public`);
-  await run(pooled, `set search_path to pooled${number}, public`);
+  const isAtLogin = hasStart(number);
+  const path = (schema: string): string => `${schema}${number}, public`;
+  const asked = (schema: string) => ({
+    parameters: isAtLogin ? { search_path: path(schema), TimeZone: 'Europe/Rome', options: '-c work_mem=3MB' } : {},
+  });
+  const straight = await proxy.login(listener, { port: cluster().primary.port, ...asked('straight') });
+  const pooled = await proxy.login(listener, asked('pooled'));
+  if (!isAtLogin) {
+    await run(straight, `set search_path to ${path('straight')}`);
+    await run(pooled, `set search_path to ${path('pooled')}`);
+  }
   return { straight, pooled, theirDice: new Dice(seed), ourDice: new Dice(seed), number, done: [] };
 }
 
+/** Every other session asks for settings in its startup packet. */
+function hasStart(number: number): boolean {
+  return number % 2 === 0;
+}
+
 async function step({ straight, pooled, theirDice, ourDice, number, done }: Twins, count: number): Promise<void> {
-  const theirs = Array.from({ length: count }, () => unit(theirDice, `straight${number}`));
-  const ours = Array.from({ length: count }, () => unit(ourDice, `pooled${number}`));
+  const theirs = Array.from({ length: count }, () => unit(theirDice, `straight${number}`, hasStart(number)));
+  const ours = Array.from({ length: count }, () => unit(ourDice, `pooled${number}`, hasStart(number)));
   done.push(theirs.map((bytes) => bytes.toString('latin1').replaceAll(/[^ -~]+/g, '.')).join(' | '));
   const [wanted, got] = [await answers(straight, theirs), await answers(pooled, ours)];
   assert.deepEqual(got, wanted, `session ${number}: ${done.join('\n')}`);

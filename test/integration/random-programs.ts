@@ -79,6 +79,8 @@ const others: readonly string[] = [
   `set timezone to 'Asia/Tokyo'`,
   `set app.a to 'x'`,
   'reset all',
+  'reset timezone',
+  'discard all',
   'show work_mem',
   'show transaction_isolation',
   'prepare p1 as select sum(n) from t',
@@ -113,8 +115,10 @@ function text(dice: Dice, schema: string): string {
   return dice.of(kind < 5 ? reads : kind < 7 ? writes : others).replace('@', schema);
 }
 
-/** A unit of a random program, in the tables of `schema`. */
-export function unit(dice: Dice, schema: string): Buffer {
+const RESETS = /^(reset|discard)/;
+
+/** A unit of a random program, in the tables of `schema`. `resetsAlone`: what resets settings is nothing but that. */
+export function unit(dice: Dice, schema: string, resetsAlone = false): Buffer {
   const name = (): string => dice.of(['', '', 'p1', 'p2', 'p3']);
   switch (dice.below(8)) {
     case 0:
@@ -135,7 +139,10 @@ export function unit(dice: Dice, schema: string): Buffer {
       return Buffer.concat([bind({ statement: name() }), describe('P'), execute('', dice.below(3)), sync()]);
     case 5: {
       const count = dice.below(3) + 1;
-      const batch = Array.from({ length: count }, () => [parse(text(dice, schema)), bind(), execute()]).flat();
+      const texts = Array.from({ length: count }, () => text(dice, schema)).map((each) =>
+        resetsAlone && RESETS.test(each) ? 'select 1' : each,
+      );
+      const batch = texts.flatMap((each) => [parse(each), bind(), execute()]);
       return Buffer.concat([...batch, ...(dice.below(4) === 0 ? [flush()] : []), sync()]);
     }
     case 6:

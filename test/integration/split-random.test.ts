@@ -38,7 +38,7 @@ async function compare(
   // Otherwise it would prove nothing.
   const { routed } = proxy.app.counters;
   const onStandby = routed.get('split', 'standby', 'read') + routed.get('split', 'standby', 'transaction');
-  assert.ok(onStandby > (programs * STEPS) / 10, `${onStandby} units on a standby`);
+  assert.ok(onStandby > (programs * STEPS) / 25, `${onStandby} units on a standby`);
 }
 
 test('whatever a client does, a split session answers as the primary itself does', async (t) => {
@@ -56,7 +56,7 @@ test('the same while its backends on standbys end all the time', async (t) => {
   t.after(() => Promise.all(killers.map((killer) => killer.end())));
   await Promise.all(killers.map((killer) => killer.connect()));
   const text = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'";
-  await compare(proxy, 1_001, 15, async (status, step) => {
+  await compare(proxy, 1_001, 30, async (status, step) => {
     if (step % 8 === 0) await caughtUp(proxy);
     // What was read in a transaction cannot be read again as if nothing had been.
     if (status === 'I' && step % 2 === 0) await Promise.all(killers.map((killer) => killer.query(text)));

@@ -80,6 +80,7 @@ const unread: UnitFacts = {
   beginning: null,
   goesOn: false,
   endsTransaction: false,
+  resets: false,
 };
 
 /** Pure: decides what becomes of the session and of what it was doing. */

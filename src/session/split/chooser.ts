@@ -232,6 +232,8 @@ export class Chooser {
   /** A transaction that may begin on a standby. */
   #isReadOnly({ isReadOnly, isolation }: Effect & { readonly kind: 'begin' }): boolean {
     const { state } = this.#parts;
+    // It may want what is on the primary's backend only: a held cursor.
+    if (state.pinReason !== null) return false;
     if (isolation === 'serializable' || (isolation === null && state.isSerializable === true)) return false;
     return isReadOnly ?? state.isReadOnlyByDefault === true;
   }

@@ -13,7 +13,7 @@ import { noRemains } from './remains.js';
 import { isIndispensable, joinReplays, ReplayKind } from './replay-plan.js';
 import type { SessionReplay } from './replay-plan.js';
 import { standingOf } from './standing.js';
-import { planCloses, planReplay } from './state-plan.js';
+import { planCloses, planReplay, planStart } from './state-plan.js';
 import type { StateThere } from './state-plan.js';
 
 /** So many statements may have been closed elsewhere before they are closed here though there is nothing else to say. */
@@ -156,13 +156,15 @@ export class Attachment {
 
   replay({ begin = null, statements = 'all', listens = true }: ReplayOptions): SessionReplay | null {
     const applied = this.#applied;
-    const { remains, madeUp } = this.#leftovers;
     if (applied === null) {
+      const { remains, madeUp } = this.#leftovers;
       const prepared = this.#prepared.kept();
       return planReplay({ there: nothingThere, remains, madeUp, prepared, listens, begin });
     }
     // In a transaction it has what the session has: it was there when it began.
-    if (this.#status !== TransactionStatus.Idle) return null;
+    if (this.#status !== TransactionStatus.Idle) return this.#restoreStart(applied);
+    if (this.#leftovers.hasLostStart) this.#leftovers.restoreStart(false);
+    const { remains, madeUp } = this.#leftovers;
     applied.listens = listens;
     const { forgotten } = this.#prepared;
     const isSame =
@@ -267,6 +269,15 @@ export class Attachment {
     const mark = applied.markOf(name);
     if (entry === null) return mark !== 0;
     return mark !== entry.mark && (isKept(entry) || mark !== 0);
+  }
+
+  /** What the open transaction has reset and the session goes back to. */
+  #restoreStart(applied: Applied): SessionReplay | null {
+    if (!this.#leftovers.hasLostStart || this.#status !== TransactionStatus.InTransaction) return null;
+    const standing = standingOf((name) => this.#leftovers.setting(name));
+    const replay = planStart(this.#leftovers.restoreStart(true), standing);
+    if (replay !== null) this.#expect(applied, replay);
+    return replay;
   }
 
   /** Takes what the session has closed elsewhere off the book of the backend; gives its names, which are to be closed there. */

@@ -19,6 +19,14 @@ export interface Circumstances {
   readonly searchPath: Kept | null;
 }
 
+/** Of what means the same whoever writes it, and however it is read. */
+export const anywhere: Circumstances = {
+  reading: { clientEncoding: '', escapesInStrings: false },
+  authorization: null,
+  role: null,
+  searchPath: null,
+};
+
 export function isSameReading(a: TextFacts, b: TextFacts): boolean {
   return a.clientEncoding === b.clientEncoding && a.escapesInStrings === b.escapesInStrings;
 }

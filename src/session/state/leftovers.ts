@@ -9,7 +9,6 @@ import { hasPin, isInspectable, isTransactional, isUnread, noPins, without, with
 import type { Pin, Pins } from './pin.js';
 import {
   Circumstance,
-  isCircumstance,
   noRemains,
   withChannel,
   withLocal,
@@ -21,6 +20,8 @@ import {
   withSetting,
 } from './remains.js';
 import type { Remains } from './remains.js';
+import { forSession, isHeededLocally } from './set-local.js';
+import { StartSettings } from './start-settings.js';
 import { isProvable } from './suspects.js';
 
 /** Most settings that are replayed; a session with more is pinned. */
@@ -30,13 +31,6 @@ export const SETTING_BYTES_MAX = 16 * 1024;
 /** `SET datestyle` changes one half of the setting and leaves the other (documentation, "Date/Time Output"): so many are kept. */
 const DATESTYLE = 'datestyle';
 const DATESTYLES_MAX = 4;
-
-/** Names of settings of the proxy itself begin with this. */
-export const OWN_PREFIX = 'switchyard.';
-
-/** How SET LOCAL, and a lone call of set_config for the transaction, begin and end. */
-const SET_LOCAL = /^\s*set\s+local\s+/i;
-const CONFIG_LOCAL = /^(\s*select\s+pg_catalog\.set_config\(.*),\s*true\)$/is;
 
 /** What DISCARD ALL takes away besides settings, channels and prepared statements (documentation, "DISCARD"). */
 const DISCARDED: ReadonlySet<PinReason> = new Set([
@@ -76,10 +70,14 @@ export class Leftovers {
   #areSettingsInDoubt = false;
   /** Something unread has run, and the node has not been asked since what it has left. */
   #isTainted = false;
+  readonly #start: StartSettings;
 
-  constructor(clock: Clock, identities: Identities = new OwnIdentities()) {
+  constructor(clock: Clock, identities: Identities = new OwnIdentities(), start = new StartSettings(new Map())) {
     this.#clock = clock;
     this.#identities = identities;
+    this.#start = start;
+    this.#current = start.remains;
+    this.#base = this.#current;
   }
 
   get nowMs(): number {
@@ -111,6 +109,29 @@ export class Leftovers {
   /** A setting may have been changed without a word. */
   get areSettingsInDoubt(): boolean {
     return this.#areSettingsInDoubt;
+  }
+
+  /** There are settings that the session goes back to when it resets them, and its backends do not. */
+  get hasStart(): boolean {
+    return !this.#start.isEmpty;
+  }
+
+  /** The session has reset settings that it goes back to, and its backend does not know of them. */
+  get hasLostStart(): boolean {
+    return this.#start.areLost;
+  }
+
+  /** The session has reset this setting, and goes back to what it was at the start with the next unit. */
+  hasLost(name: string): boolean {
+    return this.#start.areLost && this.#start.has(name) && this.setting(name) === null;
+  }
+
+  /** Has the session go back to what it has reset; gives what its backend lacks if a transaction is open there. */
+  restoreStart(isInTransaction: boolean): readonly Kept[] {
+    const { remains, lost } = this.#start.restore(this.#current);
+    this.#current = remains;
+    if (!isInTransaction) this.#base = remains;
+    return lost;
   }
 
   *pins(): Iterable<Pin> {
@@ -195,12 +216,14 @@ export class Leftovers {
         return;
       case 'reset':
         this.noteName(effect.name);
+        this.#start.lose();
         if (!effect.isLocal) this.#current = withoutSetting(this.#current, effect.name);
         else if (isHeededLocally(effect.name)) {
           this.#current = withLocal(this.#current, effect.name, this.#kept(`RESET ${effect.name}`, facts, null));
         }
         return;
       case 'reset_all':
+        this.#start.lose();
         this.#current = withoutSettings(this.#current);
         return;
       case 'listen': {
@@ -234,12 +257,14 @@ export class Leftovers {
   /** Everything up to now lasts. */
   commit(): void {
     if (this.#savepoints.length > 0) this.#savepoints = [];
+    if (this.#current.locals.size > 0) this.#start.lose();
     this.#current = withoutLocals(this.#current);
     this.#base = this.#current;
   }
 
   /** Everything since the last commit is undone, but for what no rollback undoes. */
   rollback(): void {
+    this.#start.lose();
     if (this.#savepoints.length > 0) this.#savepoints = [];
     this.#current = this.#base;
   }
@@ -257,6 +282,7 @@ export class Leftovers {
     const at = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name);
     const savepoint = this.#savepoints[at];
     if (savepoint === undefined) return;
+    this.#start.lose();
     this.#savepoints.length = at + 1;
     this.#current = savepoint.remains;
   }
@@ -280,6 +306,7 @@ export class Leftovers {
     this.#lastingBefore = lasting;
     this.#areSettingsInDoubt = hasPin(remains.pins, PinReason.Setting);
     this.#isTainted = false;
+    this.#start.lose();
   }
 
   // ----
@@ -350,6 +377,7 @@ export class Leftovers {
       case 'all':
         this.#lasting = without(this.#lasting, ({ reason }) => DISCARDED.has(reason) || isUnread(reason));
         this.#current = noRemains;
+        this.#start.lose();
         this.#areSettingsInDoubt = false;
         // It runs outside of any transaction, and commits at once.
         this.commit();
@@ -358,14 +386,4 @@ export class Leftovers {
       default:
     }
   }
-}
-
-/** What is set for the transaction only is of interest while that lasts. */
-function isHeededLocally(name: string): boolean {
-  return isCircumstance(name) || name.startsWith(OWN_PREFIX);
-}
-
-/** What sets for the session what `sql` has set for the transaction. */
-function forSession(sql: string): string {
-  return sql.replace(SET_LOCAL, 'SET ').replace(CONFIG_LOCAL, '$1, false)');
 }

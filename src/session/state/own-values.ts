@@ -1,4 +1,4 @@
-import { OWN_PREFIX } from './leftovers.js';
+import { OWN_PREFIX } from './set-local.js';
 import type { Leftovers } from './leftovers.js';
 
 const DEFAULT_ISOLATION = 'default_transaction_isolation';

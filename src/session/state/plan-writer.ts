@@ -65,6 +65,14 @@ export class PlanWriter {
     this.#runNamed(ReplayKind.Setting, 'RESET', name, name.split('.'), under);
   }
 
+  /** Settings that mean the same anywhere: those that are to be as after log-in, and those that are to be set. */
+  addStart(resets: readonly string[], sets: readonly Kept[]): void {
+    if (resets.length === 0 && sets.length === 0) return;
+    const texts = [...resets.map((name) => `RESET ${name}`), ...sets.map(({ sql }) => sql)];
+    if (this.#isQuiet) for (const text of texts) this.query(ReplayKind.Start, '', text);
+    else this.query(ReplayKind.Start, '', texts.join('; '));
+  }
+
   addTrace(name: string): void {
     this.query(ReplayKind.Trace, name, `RESET ${quotedParts(name.split('.'))}`);
   }

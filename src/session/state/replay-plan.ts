@@ -6,6 +6,8 @@ import { statementMessages, tidyUpMessages } from './own-messages.js';
 export const ReplayKind = {
   /** A setting, `role` and `session_authorization` among them. */
   Setting: 'setting',
+  /** What clients ask for in their startup packets, several settings at once. */
+  Start: 'start',
   /** What a statement was prepared under; where that cannot be had, it is prepared as the session is now. */
   Circumstance: 'circumstance',
   /** A Parse: when it fails, the client will miss the statement when it uses it. */
@@ -39,6 +41,7 @@ export interface ReplayPart {
 
 const INDISPENSABLE: ReadonlySet<ReplayKind> = new Set([
   ReplayKind.Setting,
+  ReplayKind.Start,
   ReplayKind.Listen,
   ReplayKind.Unlisten,
   ReplayKind.Begin,
@@ -56,19 +59,21 @@ export interface SessionReplay extends Replay {
   readonly parts: readonly ReplayPart[];
 }
 
-/** Kinds that only fail where the unit behind them fails too, and says so. */
+/** Kinds that do not fail, or only where the unit behind them fails too, and says so. */
 const HARMLESS: ReadonlySet<ReplayKind> = new Set([
   ReplayKind.Parse,
   ReplayKind.Prepare,
   ReplayKind.Trace,
   ReplayKind.Close,
   ReplayKind.Sequences,
+  ReplayKind.Start,
 ]);
 
 /** Settings that any session can set to whatever it could set them to once, on any backend. */
 const SURE_SETTINGS: ReadonlySet<string> = new Set([
   'application_name',
   'bytea_output',
+  'client_encoding',
   'client_min_messages',
   'datestyle',
   'default_transaction_deferrable',
@@ -80,6 +85,7 @@ const SURE_SETTINGS: ReadonlySet<string> = new Set([
   'jit',
   'lock_timeout',
   'search_path',
+  'standard_conforming_strings',
   'statement_timeout',
   'synchronous_commit',
   'timezone',

@@ -14,6 +14,7 @@ import { nothingInCommon } from './common.js';
 import type { FunctionTrust } from './function-trust.js';
 import type { Identities } from './identities.js';
 import { areSame } from './kept.js';
+import type { Kept } from './kept.js';
 import { hasPin, holdsReads } from './pin.js';
 import type { Pin } from './pin.js';
 import { OwnValues } from './own-values.js';
@@ -22,6 +23,7 @@ import type { SessionReplay } from './replay-plan.js';
 import { INSPECTED } from './session-inspection.js';
 import type { InspectedStatement, Inspection, InspectionQuestion } from './session-inspection.js';
 import { SentSide } from './sent-side.js';
+import { StartSettings } from './start-settings.js';
 import { planAgain } from './state-plan.js';
 import { Suspects } from './suspects.js';
 import { areAscii, questionOf, takeOver } from './take-over.js';
@@ -51,7 +53,7 @@ export class SessionState {
 
   /**
    * `ownSettings`: values of the proxy's own settings that the session begins with, by their names without the prefix. `common`: where
-   * the session shares its backends, what all have in common that do.
+   * the session shares its backends, what all have in common that do. `start`: settings that it has from the beginning there.
    */
   constructor(
     preparedMax: number,
@@ -59,12 +61,13 @@ export class SessionState {
     clock: Clock,
     ownSettings = nothing,
     common = nothingInCommon(),
+    start: ReadonlyMap<string, Kept> = new Map(),
   ) {
     const { identities, trust } = common;
     this.#identities = identities;
     this.#trust = trust;
     this.prepared = new PreparedStatements(preparedMax, identities);
-    this.#leftovers = new Leftovers(clock, identities);
+    this.#leftovers = new Leftovers(clock, identities, new StartSettings(start));
     this.#sent = new SentSide(analyzer, this.prepared, this.#leftovers, this.#suspects);
     this.#attachment = new Attachment(this.#leftovers, this.prepared);
     this.#answered = new AnsweredSide(this.#sent, this.prepared, this.#leftovers, this.#attachment, trust);
@@ -197,6 +200,16 @@ export class SessionState {
   /** New transactions are surely read only; null: the session has not said. */
   get isReadOnlyByDefault(): boolean | null {
     return this.#own.isReadOnlyByDefault;
+  }
+
+  /** The session has reset that setting, and goes back to what it was at the start with its next unit. */
+  hasLost(name: string): boolean {
+    return this.#leftovers.hasLost(name);
+  }
+
+  /** Units under way may make it lose some of these. */
+  get mayLose(): boolean {
+    return this.#leftovers.hasStart && this.outstanding.some(({ resets }) => resets);
   }
 
   // ---- the backends

@@ -1,7 +1,7 @@
 import { Frontend } from '../../protocol/codes.js';
 import { serialize } from 'pg-protocol';
 import { queryMessage } from '../../protocol/frontend-messages.js';
-import { quotedName } from './kept.js';
+import { anywhere, quotedName } from './kept.js';
 import type { Kept } from './kept.js';
 import { closeMessage } from './own-messages.js';
 import { PlanWriter } from './plan-writer.js';
@@ -11,6 +11,7 @@ import type { Remains } from './remains.js';
 import { ReplayKind } from './replay-plan.js';
 import type { SessionReplay } from './replay-plan.js';
 import { standingOf } from './standing.js';
+import type { Standing } from './standing.js';
 
 /** Replayed last, because what is replayed behind them might not get through, or not on every node. */
 const LATE: ReadonlySet<string> = new Set([
@@ -55,14 +56,18 @@ export function planReplay(matter: ReplayMatter): SessionReplay | null {
   const { settings } = remains;
   const plan = new PlanWriter({ standing: standingOf((name) => there.settings.get(name)), reading: null }, false);
   const isMissing = (name: string, kept: Kept): boolean => !isCircumstance(name) && there.settings.get(name) !== kept;
+  const missing = [...settings].filter(([name, kept]) => isMissing(name, kept));
+  const resets: string[] = [];
   for (const [name, kept] of there.settings) {
     if (isCircumstance(name) || settings.get(name) === kept) continue;
     // What holds up what is replayed goes first, also where it is replaced.
-    if (!settings.has(name) || LATE.has(name) || name === DATESTYLE) plan.addReset(name, kept);
+    if (settings.has(name) && !LATE.has(name) && name !== DATESTYLE) continue;
+    if (kept.under === anywhere) resets.push(name);
+    else plan.addReset(name, kept);
   }
-  for (const [name, kept] of settings) {
-    if (isMissing(name, kept) && !LATE.has(name)) plan.add(ReplayKind.Setting, name, kept);
-  }
+  const early = missing.filter(([name]) => !LATE.has(name));
+  plan.addStart(resets, startsOf(early));
+  for (const [name, kept] of early) if (kept.under !== anywhere) plan.add(ReplayKind.Setting, name, kept);
   for (const name of madeUp) if (!there.madeUp.has(name) && !settings.has(name)) plan.addTrace(name);
   let unnamed: PreparedEntry | null = null;
   for (const entry of prepared) {
@@ -70,9 +75,9 @@ export function planReplay(matter: ReplayMatter): SessionReplay | null {
     else plan.addStatement(entry, false);
   }
   if (listens) addChannels(plan, there.channels, remains.channels);
-  for (const [name, kept] of settings) {
-    if (isMissing(name, kept) && LATE.has(name)) plan.add(ReplayKind.Setting, name, kept);
-  }
+  const late = missing.filter(([name]) => LATE.has(name));
+  plan.addStart([], startsOf(late));
+  for (const [name, kept] of late) if (kept.under !== anywhere) plan.add(ReplayKind.Setting, name, kept);
   plan.finish(standingOf((name) => settings.get(name)));
   if (begin !== null) plan.query(ReplayKind.Begin, '', begin);
   // A simple Query would destroy it.
@@ -110,6 +115,18 @@ export function planAgain({ statement, mark }: PreparedEntry): SessionReplay | n
       { kind: ReplayKind.Prepare, name, mark },
     ],
   };
+}
+
+/** Plans how settings of its startup packet come back to a session that has reset them in its transaction. */
+export function planStart(settings: Iterable<Kept>, standing: Standing): SessionReplay | null {
+  const plan = new PlanWriter({ standing, reading: null }, true);
+  plan.addStart([], [...settings]);
+  plan.tidyUp();
+  return plan.replay();
+}
+
+function startsOf(settings: readonly (readonly [string, Kept])[]): readonly Kept[] {
+  return settings.map(([, kept]) => kept).filter(({ under }) => under === anywhere);
 }
 
 function addChannels(plan: PlanWriter, there: ReadonlyMap<string, Kept>, wanted: ReadonlyMap<string, Kept>): void {

@@ -19,6 +19,8 @@ export interface UnitFacts {
   readonly goesOn: boolean;
   /** It ends the transaction that it runs in, one way or the other. */
   readonly endsTransaction: boolean;
+  /** It gives settings back the values that they had after log-in. */
+  readonly resets: boolean;
 }
 
 /** What can be seen of a unit by its first message. */

@@ -24,6 +24,7 @@ export class UnitNote implements UnitFacts {
   hasCommitted: boolean;
   goesOn: boolean;
   endsTransaction: boolean;
+  resets: boolean;
   /** Nothing was added yet. */
   #isEmpty = true;
 
@@ -37,6 +38,7 @@ export class UnitNote implements UnitFacts {
     this.hasCommitted = false;
     this.goesOn = false;
     this.endsTransaction = false;
+    this.resets = false;
   }
 
   /** A string of statements in one simple Query. */
@@ -100,6 +102,11 @@ export class UnitNote implements UnitFacts {
           isRead = isKnown && inner.isRead;
           break;
         }
+        case 'reset':
+        case 'reset_all':
+        case 'discard':
+          this.resets = true;
+          break;
         case 'pin':
           if (UNREAD.has(effect.reason)) this.mayCommit = true;
           break;

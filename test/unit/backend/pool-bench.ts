@@ -42,7 +42,7 @@ const HEADER_BYTES = 5;
 /** The error of a node that refuses a log-in. */
 export function refusal(sqlState: string, text = `no: ${sqlState}`): NodeError {
   const message = node.error(sqlState, text, { severity: 'FATAL' });
-  return new NodeError(message, HEADER_BYTES, message.length);
+  return NodeError.read(message, HEADER_BYTES, message.length);
 }
 
 /** A log-in that the test has to let end. */

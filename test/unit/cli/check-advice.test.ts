@@ -17,7 +17,7 @@ const MONITOR: MonitorConfig = {
 
 function refusal(sqlState: string, message: string): NodeError {
   const body = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${message}\0\0`);
-  return new NodeError(body, 0, body.length);
+  return NodeError.read(body, 0, body.length);
 }
 
 function advice(error: unknown, over: Partial<MonitorConfig> = {}): string {

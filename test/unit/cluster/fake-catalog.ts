@@ -54,5 +54,5 @@ export class FakeCatalog {
 /** An ErrorResponse as a node sends it. */
 export function nodeError(sqlState: string, message: string, severity = 'ERROR'): NodeError {
   const body = Buffer.from(`S${severity}\0V${severity}\0C${sqlState}\0M${message}\0\0`);
-  return new NodeError(body, 0, body.length);
+  return NodeError.read(body, 0, body.length);
 }

@@ -3,6 +3,7 @@ import { beforeEach, test } from 'node:test';
 import { Boarding } from '../../../src/session/boarding.js';
 import type { Berth, Target } from '../../../src/session/berths.js';
 import type { SessionIntent } from '../../../src/session/context.js';
+import { SwitchyardError } from '../../../src/errors.js';
 import { Greeter } from '../../../src/session/greeter.js';
 import { Greetings } from '../../../src/session/greetings.js';
 import type { SessionIdentity } from '../../../src/session/identity.js';
@@ -26,6 +27,7 @@ const identity: SessionIdentity = {
   credentials: { kind: 'none' } as unknown as SessionIdentity['credentials'],
   parameters: new Map(),
   startupKey: '',
+  startSettings: new Map(),
   ownSettings: new Map(),
   isReplication: false,
   protocol: 196_608,
@@ -46,7 +48,7 @@ beforeEach(() => {
 });
 
 function boardingOf(isOnDemand: boolean): Boarding {
-  const greeter = new Greeter(identity, intent, new Greetings());
+  const greeter = new Greeter(identity, intent, new Greetings(), () => false);
   greeter.greet(new Map([['TimeZone', 'UTC']]));
   const { state } = talk;
   const owner = { id: 1, isPooled: false, state, relay: bench.relays.relay, ownSettingShown: () => shown };
@@ -129,7 +131,8 @@ test('a setting that is refused is', () => {
   talk.query('set geqo = off');
   const standby = board(B, 'standby');
   boarding.failed({ severity: 'ERROR', sqlState: '42501', message: 'no', detail: null, hint: null, routine: '' }, 0);
-  assert.equal(boarding.done()?.code, 'replay_failed');
+  const failure = boarding.done();
+  assert.equal(failure instanceof SwitchyardError && failure.code, 'replay_failed');
   assert.equal(standby.applied.isKnown, false, 'nobody uses it any more');
 });
 

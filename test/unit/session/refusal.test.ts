@@ -7,7 +7,7 @@ import { A } from '../../support/cluster-fakes.js';
 
 function nodeError(sqlState: string, message: string, routine = 'x'): NodeError {
   const body = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${message}\0R${routine}\0\0`);
-  return new NodeError(body, 0, body.length);
+  return NodeError.read(body, 0, body.length);
 }
 
 test('a node that starts, stops or cannot be reached will be there again', () => {
@@ -44,7 +44,7 @@ test('the limit of a role or a database is told from the limit of the node, in e
     assert.deepEqual([passingRefusal(own, A, true)?.isFull, passingRefusal(own, A, true)?.isOwn], [true, true]);
   }
   const cut = Buffer.from('C53300\0Mno\0RInitializeSessionUserId');
-  assert.equal(passingRefusal(new NodeError(cut, 0, cut.length), A, true)?.isOwn, false, "garbage is nobody else's");
+  assert.equal(passingRefusal(NodeError.read(cut, 0, cut.length), A, true)?.isOwn, false, "garbage is nobody else's");
 });
 
 test('who waited in vain for room is told the bounds', () => {

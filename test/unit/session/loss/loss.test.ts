@@ -70,6 +70,7 @@ const query: UnitFacts = {
   begins: false,
   mayCommit: false,
   endsTransaction: false,
+  resets: false,
 };
 const write: UnitFacts = { ...query, isQuery: false };
 const set: UnitFacts = { ...write, repeat: Repeat.Always };
@@ -550,7 +551,7 @@ test('errors of ours, of a node and of the machine become messages, without a se
     ...['SFATAL', 'VFATAL', 'C3D000', 'Mno such database', 'Fpostinit.c'].map(cString),
     Buffer.from([0]),
   ]);
-  const fromNode = errorIn(errorOf(new NodeError(body, 0, body.length)));
+  const fromNode = errorIn(errorOf(NodeError.read(body, 0, body.length)));
   assert.deepEqual([...fromNode.all.values()], ['ERROR', 'ERROR', '3D000', 'no such database']);
 
   assert.deepEqual([...errorIn(fatalOf(new Error('boom'))).all.values()], ['FATAL', 'FATAL', 'XX000', 'boom']);

@@ -274,6 +274,15 @@ test('transactions that are read only begin on a standby, by their own word or t
   assert.equal(bench.query('begin isolation level repeatable read'), 'primary serializable');
 });
 
+test('a transaction of a session that has a cursor on the primary may want it, a read may not', () => {
+  const bench = new ChooserBench();
+  bench.talk.query('declare c cursor with hold for select 1');
+  assert.equal(bench.query('begin read only'), 'primary transaction');
+  assert.equal(bench.query('select 1'), 'standby read');
+  bench.talk.query('close c');
+  assert.equal(bench.query('begin read only'), 'standby read');
+});
+
 test('mistakes in settings of ours, and settings that are shown, are told wherever the unit goes', () => {
   const bench = new ChooserBench();
   assert.equal(bench.choose([query("set switchyard.route = 'x'")])?.mistake?.code, 'bad_setting');
