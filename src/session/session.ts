@@ -37,7 +37,7 @@ import { Split } from './split/split.js';
 import { nothingInCommon } from './state/common.js';
 import { SessionState } from './state/session-state.js';
 import { OverdueUnit } from './timeouts/overdue-unit.js';
-import { Wait } from './wait.js';
+import { isForNode, Wait } from './wait.js';
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
 export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, BerthsOwner, BoardingOwner {
@@ -83,16 +83,15 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     collect: CollectTable,
     context: SessionContext,
   ) {
-    const { limits } = context;
+    const { limits, analyzer, clock } = context;
     const isSplit = intent.route === 'split';
     const isPooled = intent.poolMode === 'transaction' && !identity.isReplication;
     this.id = id;
     this.identity = identity;
     this.intent = intent;
-    this.startedAtMs = context.clock.nowMs();
+    this.startedAtMs = clock.nowMs();
     this.isPooled = isPooled;
     const common = isPooled ? context.shared.commonOf(identity.user, identity.database) : nothingInCommon();
-    const { analyzer, clock } = context;
     this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common);
     if (identity.isReplication) this.state.pin(PinReason.Replication);
     this.#context = context;
@@ -109,6 +108,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#idleStandby = this.#split === null ? null : new IdleStandby(this, this.#berths, this.#split, context);
     this.#pooling = isPooled ? new Pooling(this, this.#berths, context) : null;
     this.overdue = new OverdueUnit(this, context);
+    this.#departure = new Departure(this, this.#berths, context);
     const parts = {
       state: this.state,
       greeter: this.#greeter,
@@ -120,16 +120,14 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
       settler: this.#settler,
       inspector: this.#inspector,
       listening: this.#listening,
+      departure: this.#departure,
       overdue: this.overdue,
     };
     this.#conversation = new Conversation(this, parts, context);
     const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
     this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters, this.traffic);
     this.relay.askAtUnit = isSplit || isPooled;
-    this.#departure = new Departure(this, this.#berths, context);
   }
-
-  // ---- what others see
 
   get backend(): Backend | null {
     return this.relay.backend;
@@ -157,8 +155,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   /** The nodes on which it has a backend, the attached one first. */
   get nodes(): readonly NodeName[] {
-    const { attached, parked } = this.#berths;
-    return [attached, parked].flatMap((berth) => (berth === null ? [] : [berth.backend.identity.node]));
+    return this.berths.map(({ backend }) => backend.identity.node);
   }
 
   /** It is in the middle of something there. */
@@ -180,8 +177,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   }
 
   get isInTransaction(): boolean {
-    const backend = this.relay.backend;
-    return backend !== null && backend.transactionStatus !== TransactionStatus.Idle;
+    return (this.relay.backend?.transactionStatus ?? TransactionStatus.Idle) !== TransactionStatus.Idle;
   }
 
   get isAtBoundary(): boolean {
@@ -256,6 +252,19 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   leaveIfIdle(node: NodeName): void {
     this.#departure.leaveIfIdle(node);
     this.#listening.keep();
+  }
+
+  /** The same with idle backends that an operator wants closed. */
+  leaveOld(): void {
+    this.#departure.leaveOld();
+    this.#listening.keep();
+  }
+
+  /** Asks anew for a node, if that is what it waits for. */
+  askAnew(): void {
+    if (!isForNode(this.#seeker.wait) || this.#isClosed) return;
+    this.#seeker.stopWaiting();
+    this.onRetry();
   }
 
   /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
@@ -334,14 +343,13 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#idleStandby?.arrived(berth);
     this.relay.askAtUnit =
       this.#split !== null || this.isPooled || isReplaying || this.#ending !== null || !this.#context.gate.isOpen;
-    if (!this.#greeter.isGreeted) {
-      this.#greet(berth.backend.parameters);
-      this.#pooling?.rest();
-    } else if (!isReplaying) {
+    // Nothing of the client may run before the session's state is there.
+    if (this.#greeter.isGreeted && isReplaying) return;
+    if (this.#greeter.isGreeted) {
       this.#boarding.tellParameters();
       this.relay.resume();
-      this.#pooling?.rest();
-    } // else nothing of the client may run before the session's state is there
+    } else this.#greet(berth.backend.parameters);
+    this.#pooling?.rest();
   }
 
   onRetry(): void {
@@ -368,8 +376,6 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     const isNoNode = error instanceof SwitchyardError && /^no_(primary|standby)$/.test(error.code);
     this.close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
   }
-
-  // ----
 
   #greet(reported: ReadonlyMap<string, string>): void {
     this.relay.say(this.#greeter.greet(reported));
