@@ -1,12 +1,13 @@
 import { Console } from './admin/console/console.js';
 import type { ConsoleControls } from './admin/console/controls.js';
-import { InterimControls } from './admin/console/interim-controls.js';
+import { YardControls } from './admin/console/yard-controls.js';
+import type { ExplainParts } from './admin/explain.js';
+import type { ServedListener } from './admin/proxy.js';
 import { KeyDeriver } from './auth/key-deriver.js';
 import { LoginSecrets } from './auth/login-secrets.js';
 import { openUserSources } from './auth/user-sources.js';
 import { UserDirectory } from './auth/users.js';
 import type { UserSources } from './auth/users.js';
-import type { ExplainParts } from './admin/explain.js';
 import type { MonitorConnection } from './backend/monitor-connection.js';
 import { openMonitor } from './backend/open-monitor.js';
 import { Pool } from './backend/pool.js';
@@ -28,6 +29,8 @@ import { ConnectionRoom } from './failover/connection-room.js';
 import { Drain } from './failover/drain.js';
 import { ClusterForesight } from './failover/foresight.js';
 import { HoldQueue } from './failover/hold-queue.js';
+import { GateWithPauses } from './failover/pause-gate.js';
+import { Pauses } from './failover/pauses.js';
 import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
 import { TrafficTable } from './metrics/traffic.js';
@@ -37,11 +40,11 @@ import type { WireHandler } from './net/wire.js';
 import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.js';
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
-import type { SessionContext, SessionIntent } from './session/context.js';
-import { SharedBackends } from './session/pooled/shared-backends.js';
+import type { SessionContext } from './session/context.js';
 import type { Door, Doorkeeper } from './session/doorkeeper.js';
 import { doorRules, intentOf, sessionLimits } from './session/from-config.js';
 import { Greetings } from './session/greetings.js';
+import { SharedBackends } from './session/pooled/shared-backends.js';
 import { SessionRegistry } from './session/registry.js';
 import { RefusedTemplates } from './session/split/refused-templates.js';
 import { DatabaseFences } from './session/split/session-fence.js';
@@ -57,16 +60,6 @@ import { TurnClock } from './util/turn-clock.js';
 /** Clients beyond `max_clients` that may be on their way in: they are told that there is no room, and their cancel requests are heard. */
 const STARTUPS_BEYOND_MAX = 200;
 const STOP_LOOK_MS = 20;
-
-/** A listener that is open. */
-export interface OpenListener {
-  readonly name: string;
-  readonly route: string;
-  readonly host: string;
-  readonly port: number;
-  /** What it asks of the router now. */
-  readonly intent: SessionIntent;
-}
 
 export interface AppParts {
   readonly clock: Clock;
@@ -88,8 +81,6 @@ export class App {
   readonly logger: Logger | AdjustableLogger;
   readonly counters = new Counters();
   readonly traffic = new TrafficTable();
-  /** What the commands of the console do; may be replaced before `start`. */
-  controls: ConsoleControls = new InterimControls(this);
   #console: Console | null = null;
   readonly registry: SessionRegistry;
   readonly watch: ClusterWatch;
@@ -97,6 +88,9 @@ export class App {
   readonly conductor: Conductor;
   readonly primaryHold: HoldQueue;
   readonly standbyHold: HoldQueue;
+  readonly pauses: Pauses;
+  /** What the commands of the console do; replaced where there is a program around the proxy. */
+  controls: ConsoleControls = new YardControls(this);
   readonly drain: Drain;
   readonly guard: CandidateGuard;
   /** What is known of the databases that split sessions read. */
@@ -109,7 +103,8 @@ export class App {
   readonly #monitorQuery: MonitorQuery;
   readonly #doors = new Map<string, Door>();
   readonly #listeners: { readonly config: ListenerConfig; readonly door: Door; readonly listener: Listener }[] = [];
-  #isStopping = false;
+  #stopping: Promise<void> | null = null;
+  #stopByMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(config: Config, parts: AppParts) {
@@ -146,6 +141,9 @@ export class App {
       if (node === view().primary) this.primaryHold.hurry();
     };
     this.standbyHold = new HoldQueue(config.promotion, clock);
+    const { releaseWave } = config.promotion;
+    const roomLeft = () => room.left(view().primary);
+    this.pauses = new Pauses({ clock, logger, registry: this.registry, pool: this.pool, releaseWave, room: roomLeft });
     this.drain = new Drain(clock, this.registry, logger, this.counters, () => this.config.promotion.drainTimeoutMs);
     this.conductor = new Conductor({
       clock,
@@ -161,7 +159,8 @@ export class App {
       announceTimeoutMs: () => this.config.promotion.announceTimeoutMs,
       setDrained: (standbys) => this.watch.store.setDrained(standbys),
     });
-    this.pool.foresight = new ClusterForesight({ view, gate: this.conductor, registry: this.registry, room });
+    const { pauses, registry } = this;
+    this.pool.foresight = new ClusterForesight({ view, gate: this.conductor, pauses, registry, room });
     this.guard = new CandidateGuard({
       clock,
       logger,
@@ -191,9 +190,10 @@ export class App {
       console: null,
       greetings: this.#greetings,
       analyzer: notLoaded,
-      gate: this.conductor,
+      gate: new GateWithPauses(this.conductor, this.pauses),
       primaryHold: this.primaryHold,
       standbyHold: this.standbyHold,
+      pauses: this.pauses,
       limits: sessionLimits(config),
       split: {
         clock,
@@ -230,10 +230,10 @@ export class App {
   }
 
   get isStopping(): boolean {
-    return this.#isStopping;
+    return this.#stopping !== null || this.#isClosed;
   }
 
-  get listeners(): readonly OpenListener[] {
+  get listeners(): readonly ServedListener[] {
     return this.#listeners.map(({ config, door, listener }) => ({
       name: config.name,
       route: config.route,
@@ -316,6 +316,7 @@ export class App {
     this.pool.limits = config.pool;
     this.primaryHold.limits = config.promotion;
     this.standbyHold.limits = config.promotion;
+    this.pauses.releaseWave = config.promotion.releaseWave;
     this.#keeper.context.limits = sessionLimits(config);
     this.#keeper.rules = rules;
     this.#keeper.directory.replace(sources);
@@ -334,21 +335,28 @@ export class App {
   }
 
   /**
-   * Stops: first `/readyz` turns and no client is accepted, then sessions end at their boundaries, and after `shutdown.timeout` the rest
-   * is ended. Resolves when everything is closed.
+   * Stops: `/readyz` turns, no client is accepted, and when none is left everything is closed, which is when this resolves. Sessions end at
+   * their boundaries, and the rest behind `shutdown.timeout`; with `servers` without a time limit, and with `clients` only by themselves.
+   * Asked again, what ends earlier counts.
    */
-  async stop(): Promise<void> {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
+  stop(waitFor: 'servers' | 'clients' | null = null): Promise<void> {
+    const { registry, clock } = this;
+    const { timeoutMs } = this.config.shutdown;
     this.#keeper.isClosing = true;
-    this.logger.info({ sessions: this.registry.size, timeoutMs: this.config.shutdown.timeoutMs }, 'shutting down');
+    this.logger.info({ sessions: registry.size, ...(waitFor === null ? { timeoutMs } : { waitFor }) }, 'shutting down');
+    if (waitFor === null) this.#stopByMs = Math.min(this.#stopByMs, clock.nowMs() + timeoutMs);
     for (const { listener } of this.#listeners) listener.close();
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy is shutting down');
-    for (const session of [...this.registry.all()]) session.endAtBoundary(CloseReason.Shutdown, error);
-    const deadlineMs = this.clock.nowMs() + this.config.shutdown.timeoutMs;
-    while (this.registry.size > 0 && this.clock.nowMs() < deadlineMs && !this.#isClosed) {
-      await new Promise<void>((resolve) => void this.clock.setTimer(STOP_LOOK_MS, resolve));
+    if (waitFor !== 'clients') {
+      for (const session of [...registry.all()]) session.endAtBoundary(CloseReason.Shutdown, error);
     }
+    this.#stopping ??= this.#untilGone();
+    return this.#stopping;
+  }
+
+  async #untilGone(): Promise<void> {
+    const isOver = (): boolean => this.registry.size === 0 || this.clock.nowMs() >= this.#stopByMs || this.#isClosed;
+    while (!isOver()) await new Promise<void>((resolve) => void this.clock.setTimer(STOP_LOOK_MS, resolve));
     await this.close();
   }
 
@@ -356,7 +364,6 @@ export class App {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#isStopping = true;
     this.#keeper.isClosing = true;
     for (const { listener } of this.#listeners) listener.close();
     const error = new SwitchyardError('shutting_down', 'terminating connection: the proxy was shut down');
@@ -368,6 +375,7 @@ export class App {
     this.drain.close();
     this.primaryHold.close();
     this.standbyHold.close();
+    this.pauses.close();
     this.catalogs.close();
     this.#monitorQuery.close();
     await this.pool.close();

@@ -6,6 +6,8 @@ import { DrainWaits } from './drain-waits.js';
 import { whyRefused } from './gatekeeper.js';
 import { json } from './http-answer.js';
 import type { Answer, StreamedAnswer } from './http-answer.js';
+import { pauseActions } from './pause-actions.js';
+import type { PauseAction } from './pause-actions.js';
 import type { Proxy } from './proxy.js';
 import { readJson } from './request-body.js';
 
@@ -24,6 +26,10 @@ export class Actions {
       ['/api/v1/drain', (body, peer) => this.#drain(body, peer)],
       ['/api/v1/drain/cancel', (body, peer) => this.#cancel(body, peer)],
       ['/api/v1/forget-past', (body, peer) => this.#forgetPast(body, peer)],
+      ...pauseActions(proxy).map((action): [string, Action] => [
+        action.path,
+        (body, peer) => this.#pause(action, body, peer),
+      ]),
     ]);
   }
 
@@ -76,6 +82,17 @@ export class Actions {
     const cancelled = conductor.drains.cancel(node === undefined ? null : nodeName(node));
     logger.info({ peer, node: node ?? 'all', cancelled }, 'the end of a drain was asked for');
     return json(200, { cancelled });
+  }
+
+  #pause({ path, schema, run }: PauseAction, body: unknown, peer: string): Answer {
+    const wish = schema.safeParse(body);
+    if (!wish.success) return json(400, { error: problemOf(wish.error) });
+    const database = wish.data.database ?? null;
+    this.#proxy.logger.info(
+      { peer, path, database: database ?? 'all' },
+      'an operator asks for something about databases',
+    );
+    return run(database);
   }
 
   #forgetPast(body: unknown, peer: string): Answer {

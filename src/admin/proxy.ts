@@ -3,6 +3,7 @@ import type { ClusterWatch } from '../cluster/cluster-watch.js';
 import type { Config } from '../config/schema.js';
 import type { Conductor } from '../failover/conductor.js';
 import type { HoldQueue } from '../failover/hold-queue.js';
+import type { Pauses } from '../failover/pauses.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
 import type { SessionIntent } from '../session/context.js';
@@ -32,6 +33,8 @@ export interface Proxy {
   readonly conductor: Conductor;
   readonly primaryHold: HoldQueue;
   readonly standbyHold: HoldQueue;
+  /** Databases that an operator has paused, closed to new clients, or is having connected anew. */
+  readonly pauses: Pauses;
   readonly listeners: readonly ServedListener[];
   /** Clients that have not logged in yet. */
   readonly startups: number;

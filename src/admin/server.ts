@@ -214,6 +214,7 @@ export class AdminServer {
       '/api/v1/sessions  who is there, on which nodes, and why; /api/v1/sessions?user=NAME&database=NAME&listener=NAME&node=NAME',
       '/api/v1/explain   where a statement goes, and why; /api/v1/explain?database=NAME&sql=TEXT',
       'POST /api/v1/drain   empties a node that is about to be stopped; see "switchyard drain"',
+      'POST /api/v1/pause, resume, reconnect, disable, enable   as the commands of the console, for {"database": NAME}',
     ];
     return { status: 200, type: TEXT_TYPE, body: `${lines.join('\n')}\n` };
   }

@@ -101,6 +101,16 @@ export const statusSchema = z.object({
   drains: z.array(drainSchema),
   /** The newest first, and only a few of them; the others are in `/api/v1/promotions`. */
   promotions: z.array(promotionSchema),
+  pauses: z.object({
+    /** Every database is paused. */
+    all: z.boolean(),
+    /** Those that are paused by name. */
+    databases: z.array(text),
+    /** Those that take no new clients. */
+    disabled: z.array(text),
+    /** Sessions whose unit waits for the end of a pause; they are not among those that are held. */
+    waiting: number,
+  }),
   held: z.object({ total: number, primary: number, standby: number, oldestSeconds: number.nullable() }),
 });
 

@@ -36,6 +36,7 @@ export function statusOf(proxy: Proxy, version: string, startedAtMs: number): St
     sessions: sessionsOf(proxy, census),
     drains: proxy.conductor.drains.all.map((order) => drainOf(order, proxy.registry, nowMs)),
     promotions: proxy.conductor.records.records.slice(0, PROMOTIONS_MAX).map(promotionOf),
+    pauses: pausesOf(proxy),
     held: heldOf(proxy, nowMs),
   };
 }
@@ -145,6 +146,11 @@ function sessionsOf(proxy: Proxy, census: Census): StatusDocument['sessions'] {
     startups: proxy.startups,
     max: proxy.config.limits.maxClients,
   };
+}
+
+function pausesOf({ pauses }: Proxy): StatusDocument['pauses'] {
+  const { isAllPaused, paused, disabled, waiting } = pauses;
+  return { all: isAllPaused, databases: [...paused], disabled: [...disabled], waiting };
 }
 
 function heldOf({ primaryHold, standbyHold }: Proxy, nowMs: number): StatusDocument['held'] {

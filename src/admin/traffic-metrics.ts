@@ -20,6 +20,8 @@ const BACKEND_CLOSE_REASONS = [
   'lost',
   'move',
   'drain',
+  'paused',
+  'reconnect',
   'not_wanted',
   'role_change',
   'idle_timeout',
@@ -150,7 +152,7 @@ function addUnitMetrics(metrics: MetricsRegistry, { counters }: Proxy): void {
   );
 }
 
-function addHoldMetrics(metrics: MetricsRegistry, { counters, clock, primaryHold, standbyHold }: Proxy): void {
+function addHoldMetrics(metrics: MetricsRegistry, { counters, clock, primaryHold, standbyHold, pauses }: Proxy): void {
   const perRoute = (read: (hold: HoldQueue) => number): Series[] => [
     { labels: { route: 'primary' }, value: read(primaryHold) },
     { labels: { route: 'standby' }, value: read(standbyHold) },
@@ -180,6 +182,15 @@ function addHoldMetrics(metrics: MetricsRegistry, { counters, clock, primaryHold
     ['route'],
     () => perRoute((hold) => hold.length),
   );
+  metrics.gauge(
+    'paused_sessions',
+    'Sessions whose unit waits for the RESUME of an operator; they are not among those that are held.',
+    () => pauses.waiting,
+  );
+  metrics.gauge('paused', 'Whether an operator has paused all databases: 1, else 0.', () =>
+    pauses.isAllPaused ? 1 : 0,
+  );
+  metrics.gauge('paused_databases', 'Databases that an operator has paused by name.', () => pauses.paused.length);
   metrics.gauges('hold_oldest_seconds', 'Age of the unit that is held longest; 0 when none is.', ['route'], () =>
     perRoute(({ oldestSinceMs }) => (oldestSinceMs === null ? 0 : (clock.nowMs() - oldestSinceMs) / 1000)),
   );

@@ -18,6 +18,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Legal, but likely not meant. */
   readonly warnings: readonly ConfigProblem[];
+  /** As it was read: `${NAME}` stands where it stood. */
+  readonly text: string;
 }
 
 /** Where a configuration text comes from. */
@@ -59,7 +61,7 @@ export function parseConfig(text: string, origin: ConfigOrigin): LoadedConfig {
     throw new ConfigError(locate(problems, origin.fileName));
   }
   const oddities = findOddities(config, tree).map((odd) => ({ ...odd, at: tree.positionOf(odd.path) }));
-  return { config: freeze(config), warnings: locate([...tree.warnings, ...oddities], origin.fileName) };
+  return { config: freeze(config), warnings: locate([...tree.warnings, ...oddities], origin.fileName), text };
 }
 
 function check(

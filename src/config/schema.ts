@@ -66,7 +66,7 @@ function adminSchema(read: SecretReader) {
       }),
       token: secret().optional().meta({
         description:
-          'What whoever asks it to do something (drain, forget-past) has to know; needed for that when it does not listen on the loopback.',
+          'What whoever asks it to do something (drain, pause, forget-past) has to know; needed for that when it does not listen on the loopback.',
       }),
       token_file: secretFile(read).optional().meta({ description: 'File that holds the token.' }),
       users: names().meta({

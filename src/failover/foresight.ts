@@ -1,7 +1,7 @@
 import type { BackendCredentials } from '../auth/credentials.js';
 import type { Foresight } from '../backend/pool/ahead.js';
 import type { ClusterView } from '../cluster/view.js';
-import type { PrimaryGate } from '../session/context.js';
+import type { PauseGate, PrimaryGate } from '../session/context.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { NodeName } from '../util/brand.js';
 import type { ConnectionRoom } from './connection-room.js';
@@ -9,6 +9,7 @@ import type { ConnectionRoom } from './connection-room.js';
 export interface ForesightParts {
   readonly view: () => ClusterView;
   readonly gate: PrimaryGate;
+  readonly pauses: Pick<PauseGate, 'isPaused'>;
   readonly registry: SessionRegistry;
   readonly room: ConnectionRoom;
 }
@@ -35,8 +36,9 @@ export class ClusterForesight implements Foresight {
     return node.role === 'standby' && node.health === 'healthy' ? { host, port, proof: null } : null;
   }
 
-  /** Those of a session that is connected: no secret of a client is kept longer than its session. */
+  /** Those of a session that is connected, and whose database is not paused: no secret of a client is kept longer than its session. */
   credentials(user: string, database: string): BackendCredentials | null {
+    if (this.#parts.pauses.isPaused(database)) return null;
     return this.#parts.registry.anyOf(user, database)?.identity.credentials ?? null;
   }
 

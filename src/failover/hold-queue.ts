@@ -228,6 +228,7 @@ export class HoldQueue implements Hold {
 
   /** Sees to it that the timer runs no later than this. */
   #arm(deadlineMs: number): void {
+    if (deadlineMs === Number.POSITIVE_INFINITY) return;
     if (this.#timer !== null) {
       if (this.#timerAtMs <= deadlineMs) return;
       this.#clock.clearTimer(this.#timer);

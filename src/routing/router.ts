@@ -61,6 +61,8 @@ export const HoldReason = {
   NoStandby: 'no_standby',
   /** No standby has replayed what the session has seen, and there is no primary to go to instead. The end of either ends the wait. */
   Fence: 'fence',
+  /** An operator has paused the database of the session; no view says so. */
+  Paused: 'paused',
 } as const;
 export type HoldReason = (typeof HoldReason)[keyof typeof HoldReason];
 

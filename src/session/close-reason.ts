@@ -22,6 +22,8 @@ export const CloseReason = {
   /** The client took no bytes for `limits.tcp_user_timeout`. */
   ClientStuck: 'client_stuck',
   Drained: 'drained',
+  /** An operator has ended it. */
+  Killed: 'killed',
   Shutdown: 'shutdown',
 } as const;
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];

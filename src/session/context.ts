@@ -51,6 +51,21 @@ export interface PrimaryGate {
   hasChangedSince(sinceMs: number): boolean;
 }
 
+/** What an operator has said about databases. */
+export interface PauseGate {
+  /** Some database is paused: its units wait. */
+  readonly isAny: boolean;
+  /** Some database is paused, or connected anew: its sessions are to leave their backends. */
+  readonly takesBack: boolean;
+  isPaused(database: string): boolean;
+  /** Where its units wait; without a time limit. */
+  holdOf(database: string): Hold;
+  /** Backends of it that were opened before that time (monotonic) are to be left; minus infinity: none is. */
+  leftBefore(database: string): number;
+  /** New clients of it are refused. */
+  isDisabled(database: string): boolean;
+}
+
 /** Everything a session is given. It knows no DCS, no prober and no configuration file. */
 export interface SessionContext {
   readonly clock: Clock;
@@ -69,6 +84,7 @@ export interface SessionContext {
   readonly gate: PrimaryGate;
   readonly primaryHold: Hold;
   readonly standbyHold: Hold;
+  readonly pauses: PauseGate;
   limits: SessionLimits;
   readonly split: SplitContext;
   /** Of sessions whose pool mode is `transaction`. */

@@ -10,6 +10,7 @@ import type { Berth, Berths, Target } from './berths.js';
 import type { Boarding } from './boarding.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext } from './context.js';
+import type { Departure } from './departure.js';
 import type { Greeter } from './greeter.js';
 import type { Inspector } from './inspector.js';
 import type { Listening } from './listening.js';
@@ -66,6 +67,7 @@ export interface ConversationParts {
   readonly settler: LossSettler;
   readonly inspector: Inspector;
   readonly listening: Listening;
+  readonly departure: Departure;
   readonly overdue: OverdueUnit;
 }
 
@@ -94,6 +96,8 @@ export class Conversation implements RelayOwner {
   // ---- the client
 
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
+    // A session that is never idle for long must not keep a backend that is to be closed.
+    if (this.#context.pauses.takesBack && this.#owner.relay.isAtBoundary) this.#parts.departure.leaveOld();
     if (this.#parts.inspector.isRunning || this.#parts.boarding.isRunning || this.#parts.overdue.isAsking) {
       this.#parts.seeker.waitFor(
         Wait.Boundary,
@@ -110,6 +114,7 @@ export class Conversation implements RelayOwner {
     const { split, pooling } = this.#parts;
     if (split === null && pooling === null) return this.#parts.seeker.admit(glance);
     if (pooling?.hasPrepared(type, buffer, start, end, this.#facts) === true) {
+      this.#owner.traffic.counts.parses += 1;
       this.#parts.seeker.later(() => this.#owner.relay.rejectUnit(parseComplete));
       return Admission.Wait;
     }

@@ -6,6 +6,7 @@ import type { NodeName } from '../util/brand.js';
 import type { Berth, Berths } from './berths.js';
 import { CloseReason } from './close-reason.js';
 import type { SessionContext, SessionIntent } from './context.js';
+import type { SessionIdentity } from './identity.js';
 import { mustLeave } from './must-leave.js';
 import { requestCancel } from './request-cancel.js';
 import type { SessionState } from './state/session-state.js';
@@ -16,6 +17,7 @@ const FAREWELL_MS = 500;
 /** What a departure needs of its session. */
 export interface DepartureOwner {
   readonly id: number;
+  readonly identity: Pick<SessionIdentity, 'database'>;
   readonly relay: Relay;
   readonly state: SessionState;
   readonly intent: SessionIntent;
@@ -63,7 +65,21 @@ export class Departure {
     const { attached, parked } = this.#berths;
     // Both are there when a standby has become the primary.
     for (const berth of [parked, attached]) {
-      if (berth?.backend.identity.node === node) this.#leaveBerth(berth, node);
+      if (berth?.backend.identity.node === node) this.#leaveBerth(berth, node, 'drain');
+    }
+  }
+
+  /** Gives idle backends back that an operator wants closed; what cannot be told to be free is asked for. */
+  leaveOld(): void {
+    const { pauses } = this.#context;
+    const { database } = this.#owner.identity;
+    const openedBeforeMs = pauses.leftBefore(database);
+    if (openedBeforeMs === Number.NEGATIVE_INFINITY) return;
+    const reason = pauses.isPaused(database) ? 'paused' : 'reconnect';
+    const { attached, parked } = this.#berths;
+    for (const berth of [parked, attached]) {
+      if (berth === null || berth.backend.openedAtMs >= openedBeforeMs) continue;
+      this.#leaveBerth(berth, berth.backend.identity.node, reason);
     }
   }
 
@@ -96,13 +112,13 @@ export class Departure {
     if (target === 'primary') this.#endIfPinned(farewell?.message ?? `the connection to node ${node} was lost`);
   }
 
-  #leaveBerth(berth: Berth, node: NodeName): void {
+  #leaveBerth(berth: Berth, node: NodeName, reason: string): void {
     const { relay, state, intent } = this.#owner;
     if (berth === this.#berths.attached && !relay.isAtBoundary) return;
     // In a split session it is the primary that holds what cannot be brought elsewhere.
     const isBound = state.pinReason !== null && !(berth.target === 'standby' && intent.route === 'split');
     if (isBound) this.inspect(node);
-    else this.#berths.giveBack(berth, 'drain');
+    else this.#berths.giveBack(berth, reason);
   }
 
   #lookAtParked(): void {

@@ -1,3 +1,4 @@
+import { HoldReason } from '../routing/router.js';
 import type { SessionContext } from './context.js';
 import type { HoldRefusal, HoldTicket } from './hold.js';
 import type { SessionIdentity } from './identity.js';
@@ -59,16 +60,21 @@ export class Holding {
 
   /** Puts the unit into its queue; false: too many wait already. */
   enter({ isForPrimary, reason, message, refusal, onRelease, onExpire }: HoldOrder): boolean {
-    const { counters, logger, primaryHold, standbyHold } = this.#context;
+    const { counters, logger, primaryHold, standbyHold, pauses } = this.#context;
+    const isPaused = reason === HoldReason.Paused;
     const isNew = this.#sinceMs === null;
     this.begin();
     if (refusal !== null) this.#ticket?.refused(refusal);
     this.leaveQueue();
-    const hold = isForPrimary ? primaryHold : standbyHold;
+    const hold = isPaused ? pauses.holdOf(this.#identity.database) : isForPrimary ? primaryHold : standbyHold;
     this.#ticket = hold.enter({
       sinceMs: this.#sinceMs ?? 0,
       ...(refusal === null ? {} : { refusal, refusals: this.#refusals }),
-      onRelease,
+      onRelease: () => {
+        // A pause may be long: only what comes behind it counts against the time limit.
+        if (isPaused) this.#sinceMs = this.#context.clock.nowMs();
+        onRelease();
+      },
       onExpire: () => {
         counters.holdTimeouts.add(reason);
         onExpire(this.#refusal ?? hold.trouble);

@@ -1,18 +1,30 @@
 import type { ClusterView } from '../cluster/view.js';
-import { route } from '../routing/router.js';
+import { HoldReason, route } from '../routing/router.js';
 import type { RouteDecision, RouteFacts, RouteIntent } from '../routing/router.js';
 import { canRunAgain } from '../sql/analysis.js';
+import type { PinReason } from '../sql/pin-reason.js';
 import type { NodeName } from '../util/brand.js';
 import type { Berth, Target } from './berths.js';
 import { Admits } from './context.js';
 import type { SessionContext, SessionIntent } from './context.js';
+import type { SessionIdentity } from './identity.js';
 import type { Split } from './split/split.js';
 import type { UnitGlance } from './state/unit-facts.js';
+
+/** What a navigator needs of its session. */
+export interface NavigatorOwner {
+  readonly identity: Pick<SessionIdentity, 'database'>;
+  readonly intent: SessionIntent;
+  readonly state: { readonly pinReason: PinReason | null };
+  /** The nodes on which it has a backend. */
+  readonly nodes: readonly NodeName[];
+}
 
 export type NodeDecision = RouteDecision & { readonly kind: 'node' };
 
 /** Asks the router where the units of one session go, and holds those back that the state of a promotion does not admit. */
 export class Navigator {
+  readonly #owner: NavigatorOwner;
   readonly #context: SessionContext;
   readonly #split: Split | null;
   readonly #intents: Readonly<Record<Target, RouteIntent>>;
@@ -25,8 +37,10 @@ export class Navigator {
   /** Standbys that the unit that waits is not for. */
   readonly #avoided = new Set<NodeName>();
 
-  constructor(intent: SessionIntent, split: Split | null, context: SessionContext) {
+  constructor(owner: NavigatorOwner, split: Split | null, context: SessionContext) {
     const { registry } = context;
+    const { intent } = owner;
+    this.#owner = owner;
     this.#context = context;
     this.#split = split;
     this.#intents = { primary: { ...intent, route: 'primary' }, standby: { ...intent, route: 'standby' } };
@@ -82,6 +96,7 @@ export class Navigator {
     isRepeatable: boolean,
   ): RouteDecision {
     const { gate, limits, clock } = this.#context;
+    if (this.#isPaused) return { kind: 'hold', reason: HoldReason.Paused, message: this.#pausedMessage };
     const facts: RouteFacts = {
       current,
       load: this.#load,
@@ -97,6 +112,17 @@ export class Navigator {
     if (decision.kind !== 'node' || decision.target !== 'primary') return decision;
     const isAdmitted = gate.admits === Admits.All || (gate.admits === Admits.Repeatable && isRepeatable);
     return isAdmitted ? decision : { kind: 'hold', reason: 'promotion', message: gate.reason };
+  }
+
+  /** Nobody but the session can end what keeps it on its backend, and a pause waits for that. */
+  get #isPaused(): boolean {
+    const { pauses } = this.#context;
+    const { identity, state, nodes } = this.#owner;
+    return pauses.isAny && pauses.isPaused(identity.database) && (state.pinReason === null || nodes.length === 0);
+  }
+
+  get #pausedMessage(): string {
+    return `database "${this.#owner.identity.database}" is paused`;
   }
 
   /** The unit can be sent again when its node is stopped in the middle of it. Only of interest while that may be near. */

@@ -5,6 +5,7 @@ import type { Berth, Target } from './berths.js';
 import type { SessionIntent } from './context.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SessionState } from './state/session-state.js';
+import type { NodeName } from '../util/brand.js';
 
 /** What a seeker needs of its session. None of it is called from inside `admit`, but for `takeUp` and `onAdmitted`. */
 export interface SeekerOwner extends BackendSourceOwner {
@@ -14,6 +15,8 @@ export interface SeekerOwner extends BackendSourceOwner {
   readonly relay: Relay;
   readonly traffic: SessionTraffic;
   readonly isInTransaction: boolean;
+  /** The nodes on which it has a backend. */
+  readonly nodes: readonly NodeName[];
   /** Attaches the backend of a berth to the relay for the unit that asks. False: its state must be brought there first; then `onRetry`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;
   /** The transaction that has begun on the backend of this berth, a standby, is to begin on the next one instead. */

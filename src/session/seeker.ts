@@ -52,7 +52,7 @@ export class Seeker {
     this.#berths = berths;
     this.#split = split;
     this.#context = context;
-    this.#navigator = new Navigator(owner.intent, split, context);
+    this.#navigator = new Navigator(owner, split, context);
     this.#source = new BackendSource(owner, context);
     this.holding = new Holding(owner.identity, context);
   }

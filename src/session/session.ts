@@ -27,18 +27,18 @@ import { Listening } from './listening.js';
 import { LossSettler } from './loss/loss-settler.js';
 import type { SettlerOwner } from './loss/loss-settler.js';
 import { errorOf, fatalOf } from './loss/loss.js';
+import { newState } from './new-state.js';
 import { Pooling } from './pooled/pooling.js';
-import { keptOf, sharesBackends } from './pooled/startup-settings.js';
+import { sharesBackends } from './pooled/startup-settings.js';
 import { Seeker } from './seeker.js';
 import type { SeekerOwner } from './seeker-owner.js';
 import type { UnitChoice } from './split/chooser.js';
 import { decisionNotice } from './split/decision-notice.js';
 import { IdleStandby } from './split/idle-standby.js';
 import { Split } from './split/split.js';
-import { nothingInCommon } from './state/common.js';
-import { SessionState } from './state/session-state.js';
+import type { SessionState } from './state/session-state.js';
 import { OverdueUnit } from './timeouts/overdue-unit.js';
-import { Wait } from './wait.js';
+import { isForNode, Wait } from './wait.js';
 
 /** One client from log-in to close: it answers what its relay asks, and lets its seeker find the nodes. */
 export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, BerthsOwner, BoardingOwner {
@@ -84,33 +84,28 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     collect: CollectTable,
     context: SessionContext,
   ) {
-    const { limits } = context;
     const isSplit = intent.route === 'split';
-    const isPooled = sharesBackends(intent, identity.isReplication);
     this.id = id;
     this.identity = identity;
     this.intent = intent;
     this.startedAtMs = context.clock.nowMs();
-    this.isPooled = isPooled;
-    const common = isPooled ? context.shared.commonOf(identity.user, identity.database) : nothingInCommon();
-    const start = keptOf(identity.startSettings, common.identities);
-    const { analyzer, clock } = context;
-    this.state = new SessionState(limits.preparedStatements, analyzer, clock, identity.ownSettings, common, start);
-    if (identity.isReplication) this.state.pin(PinReason.Replication);
+    this.isPooled = sharesBackends(intent, identity.isReplication);
+    this.state = newState(identity, this.isPooled, context);
     this.#context = context;
     this.wire = wire;
     this.traffic = new SessionTraffic(context.traffic.enter(identity.database, identity.user), context.turnClock);
     this.#greeter = new Greeter(identity, intent, context.greetings, (name) => this.state.hasLost(name));
     this.#berths = new Berths(this, context);
-    this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit || isPooled, context);
+    this.#boarding = new Boarding(this, this.#berths, this.#greeter, isSplit || this.isPooled, context);
     this.#split = isSplit ? new Split(this.state, identity.database, intent, context.split) : null;
     this.#seeker = new Seeker(this, this.#berths, this.#split, context);
     this.#settler = new LossSettler(this, this.#seeker, context);
     this.#inspector = new Inspector(this, context);
     this.#listening = new Listening(this, this.#seeker, context);
     this.#idleStandby = this.#split === null ? null : new IdleStandby(this, this.#berths, this.#split, context);
-    this.#pooling = isPooled ? new Pooling(this, this.#berths, context) : null;
+    this.#pooling = this.isPooled ? new Pooling(this, this.#berths, context) : null;
     this.overdue = new OverdueUnit(this, context);
+    this.#departure = new Departure(this, this.#berths, context);
     const parts = {
       state: this.state,
       greeter: this.#greeter,
@@ -122,16 +117,15 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
       settler: this.#settler,
       inspector: this.#inspector,
       listening: this.#listening,
+      departure: this.#departure,
       overdue: this.overdue,
     };
     this.#conversation = new Conversation(this, parts, context);
-    const relayLimits = { messageBytesMax: limits.messageBytes, replayBytesMax: () => context.limits.replayBytes };
+    const { messageBytes } = context.limits;
+    const relayLimits = { messageBytesMax: messageBytes, replayBytesMax: () => context.limits.replayBytes };
     this.relay = new StreamRelay(wire, rest, this.#conversation, collect, relayLimits, context.counters, this.traffic);
-    this.relay.askAtUnit = isSplit || isPooled;
-    this.#departure = new Departure(this, this.#berths, context);
+    this.relay.askAtUnit = isSplit || this.isPooled;
   }
-
-  // ---- what others see
 
   get backend(): Backend | null {
     return this.relay.backend;
@@ -159,8 +153,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
 
   /** The nodes on which it has a backend, the attached one first. */
   get nodes(): readonly NodeName[] {
-    const { attached, parked } = this.#berths;
-    return [attached, parked].flatMap((berth) => (berth === null ? [] : [berth.backend.identity.node]));
+    return this.berths.map(({ backend }) => backend.identity.node);
   }
 
   /** It is in the middle of something there. */
@@ -182,8 +175,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   }
 
   get isInTransaction(): boolean {
-    const backend = this.relay.backend;
-    return backend !== null && backend.transactionStatus !== TransactionStatus.Idle;
+    return (this.relay.backend?.transactionStatus ?? TransactionStatus.Idle) !== TransactionStatus.Idle;
   }
 
   get isAtBoundary(): boolean {
@@ -201,8 +193,10 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   }
 
   /** See ConversationOwner. */
-  greet(): void {
-    if (this.relay.backend !== null) this.#welcome(this.relay.backend.parameters);
+  greet(reported: ReadonlyMap<string, string> | undefined = this.relay.backend?.parameters): void {
+    if (reported === undefined) return;
+    this.relay.say(this.#greeter.greet(reported));
+    this.relay.resume();
   }
 
   /** See BerthsOwner. DISCARD ALL leaves the temporary slots of a replication connection. */
@@ -234,7 +228,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   open(): void {
     const { remembered } = this.#greeter;
     if (remembered === null) this.#seeker.admit(null);
-    else this.#welcome(remembered);
+    else this.greet(remembered);
   }
 
   /** Tells the client why, if there is a reason to, and ends. */
@@ -265,6 +259,19 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#listening.keep();
   }
 
+  /** The same with idle backends that an operator wants closed. */
+  leaveOld(): void {
+    this.#departure.leaveOld();
+    this.#listening.keep();
+  }
+
+  /** Asks anew for a node, if that is what it waits for. */
+  askAnew(): void {
+    if (!isForNode(this.#seeker.wait) || this.#isClosed) return;
+    this.#seeker.stopWaiting();
+    this.onRetry();
+  }
+
   /** Takes the session off its node if it is not at a boundary, because it is in the way there. */
   evict(why: string): void {
     this.#departure.evict(why);
@@ -276,8 +283,8 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   }
 
   /** The client of this session asked to cancel what it is doing. Resolves when a node has taken the request, if it was for one. */
-  async cancel(): Promise<void> {
-    await this.#conversation.cancel();
+  cancel(): Promise<void> {
+    return this.#conversation.cancel();
   }
 
   // ---- SettlerOwner, BerthsOwner, BoardingOwner
@@ -373,13 +380,6 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     }
     const isNoNode = error instanceof SwitchyardError && /^no_(primary|standby)$/.test(error.code);
     this.close(isNoNode ? CloseReason.NoNode : CloseReason.BackendRefused, fatalOf(error));
-  }
-
-  // ----
-
-  #welcome(reported: ReadonlyMap<string, string>): void {
-    this.relay.say(this.#greeter.greet(reported));
-    this.relay.resume();
   }
 
   /** Says `last`, if anything, and ends; at once and without a word when the stream is broken. */

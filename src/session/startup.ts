@@ -162,6 +162,10 @@ export class Startup implements WireHandler {
       );
       return;
     }
+    if (context.pauses.isDisabled(message.database)) {
+      this.#fail(new SwitchyardError('not_accepting', `database "${message.database}" is disabled`));
+      return;
+    }
     this.#message = message;
     // Never a version above the one asked for: libpq takes that for a broken server.
     if (message.mustNegotiate) this.#wire.write(negotiateProtocolVersion(message.spoken, message.unsupportedOptions));

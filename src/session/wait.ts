@@ -16,3 +16,8 @@ export const Wait = {
   Freshness: 'freshness',
 } as const;
 export type Wait = (typeof Wait)[keyof typeof Wait];
+
+/** Whether what is waited for is a node that can take the unit, or a backend there. */
+export function isForNode(wait: Wait | null): boolean {
+  return wait === Wait.Hold || wait === Wait.Backend || wait === Wait.Retry || wait === Wait.Freshness;
+}

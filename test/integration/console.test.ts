@@ -342,7 +342,7 @@ describe('the console', () => {
 
   it('says goodbye when the proxy is told to stop', async () => {
     const client = await lab.login();
-    assert.deepEqual((await client.query('SHUTDOWN WAIT_FOR_CLIENTS')).tags, ['SHUTDOWN']);
+    assert.deepEqual((await client.query('SHUTDOWN WAIT_FOR_SERVERS')).tags, ['SHUTDOWN']);
     const last = (await client.closed(TIMEOUT_MS)).map(({ body }) => body.toString('latin1')).join('');
     assert.match(last, /FATAL.*C57P01/s);
     assert.equal(await lab.yard.process.ended(TIMEOUT_MS), 0);

@@ -103,7 +103,7 @@ export class Conversation implements TalkingClient, WireHandler, FrameHandler {
 
   /** Cancels the command that runs. */
   cancel(): Promise<void> {
-    this.#running?.abort();
+    this.#running?.abort(cancellation());
     return Promise.resolve();
   }
 

@@ -106,8 +106,13 @@ function sessionLine({ sessions, held }: StatusDocument): string {
 }
 
 /** What is worth a line of its own. */
-function remarks({ ready, reason, promotion, dcs, cluster, drains }: StatusDocument): string[] {
+function remarks({ ready, reason, promotion, dcs, cluster, drains, pauses }: StatusDocument): string[] {
   const lines: string[] = [];
+  if (pauses.all || pauses.databases.length > 0) {
+    const what = pauses.all ? 'all databases' : pauses.databases.map(printable).join(', ');
+    lines.push(`Paused   ${what}: ${count(pauses.waiting, 'session')} waiting for RESUME`);
+  }
+  if (pauses.disabled.length > 0) lines.push(`Disabled ${pauses.disabled.map(printable).join(', ')}`);
   if (!ready && reason !== null) lines.push(`Not ready: ${printable(reason)}`);
   if (promotion.reason !== null && promotion.disturbedSeconds !== null) {
     const what = promotion.admits === 'repeatable' ? 'Transactions' : 'Units';

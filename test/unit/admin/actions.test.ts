@@ -261,3 +261,26 @@ test('promotions are listed, the newest first, and the status tells of them and 
   assert.equal(status.promotions.length, 1);
   assert.equal(proxy.conductor.drains.all.length, 1);
 });
+
+test('databases are paused, resumed, disabled and enabled by name, with the reason where that cannot be', async (t) => {
+  const { proxy, port } = await start(t);
+  const ask = async (path: string, body: object): Promise<{ status: number; body: unknown }> => {
+    const { status, text } = await call(port, `/api/v1/${path}`, body).answer;
+    return { status, body: JSON.parse(text) };
+  };
+  assert.deepEqual(await ask('pause', { database: 'app' }), { status: 200, body: { paused: 'app', waitsFor: null } });
+  assert.deepEqual(await ask('resume', {}), {
+    status: 409,
+    body: { error: 'pooler is not paused/suspended', hint: 'Paused by name: "app"; RESUME them by name.' },
+  });
+  assert.deepEqual(await ask('resume', { database: 'app' }), { status: 200, body: { resumed: 'app', released: 0 } });
+  assert.equal((await ask('disable', {})).status, 400);
+  assert.deepEqual(await ask('disable', { database: 'app' }), { status: 200, body: { disabled: ['app'] } });
+  assert.equal(proxy.pauses.isDisabled('app'), true);
+  assert.deepEqual(await ask('enable', { database: 'app' }), { status: 200, body: { disabled: [] } });
+  assert.deepEqual(await ask('pause', { database: 'switchyard' }), {
+    status: 400,
+    body: { error: 'database: is the console itself' },
+  });
+  assert.deepEqual(await ask('reconnect', {}), { status: 202, body: { reconnecting: 'all', backends: 0 } });
+});

@@ -7,6 +7,7 @@ import { parseConfig } from '../../../src/config/load.js';
 import type { Claims } from '../../../src/dcs/claims.js';
 import type { Conductor } from '../../../src/failover/conductor.js';
 import { DrainOrders } from '../../../src/failover/drain-orders.js';
+import { Pauses } from '../../../src/failover/pauses.js';
 import { HoldQueue } from '../../../src/failover/hold-queue.js';
 import { PromotionRecorder } from '../../../src/failover/promotion-recorder.js';
 import { Phase, admitsOf, initialPromotion } from '../../../src/failover/promotion.js';
@@ -112,6 +113,7 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     pool,
     primaryHold,
     standbyHold: new HoldQueue(config.promotion, clock),
+    pauses: new Pauses({ clock, logger: silentLogger, registry, pool, releaseWave: 10, room: () => null }),
     startups: wishes.startups ?? 0,
     isStopping: wishes.isStopping ?? false,
     // Only what is read from outside; the rest would watch a cluster.

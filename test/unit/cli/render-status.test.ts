@@ -177,3 +177,11 @@ test('what is drained is told, and what waits meanwhile', () => {
   assert.match(lines, /^Drained for 2\.5 s: node1 \(primary\), 1 session left$/m);
   assert.match(lines, /^Drained for 2\.5 s: node2 \(standby\), it is empty$/m);
 });
+
+test('what an operator has paused or disabled is not forgotten', () => {
+  const pauses = { all: false, databases: ['app', 'shop'], disabled: ['old'], waiting: 3 };
+  const lines = renderStatus(documentOf({ pauses }), PLAIN).split('\n');
+  assert.ok(lines.includes('Paused   app, shop: 3 sessions waiting for RESUME'), lines.join('\n'));
+  assert.ok(lines.includes('Disabled old'));
+  assert.match(renderStatus(documentOf({ pauses: { ...pauses, all: true } }), PLAIN), /^Paused {3}all databases: /m);
+});

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { statusOf } from '../../../src/admin/status.js';
 import type { StatusDocument, StatusNode } from '../../../src/admin/status-document.js';
-import { MAXIMUM_LAG_DEFAULT_BYTES, planSwitchover } from '../../../src/cli/switchover/plan.js';
+import { MAXIMUM_LAG_DEFAULT_BYTES, planSwitchover } from '../../../src/admin/switchover-plan.js';
 import { proxyOf } from '../admin/proxy-of.js';
 
 /** node1 is the primary, node2 and node3 are standbys without lag. */

@@ -16,6 +16,7 @@ interface Lab {
   readonly registry: SessionRegistry;
   view: ClusterView;
   isOpen: boolean;
+  readonly paused: Set<string>;
 }
 
 function labWith(standby: Partial<NodeView> = {}): Lab {
@@ -28,11 +29,14 @@ function labWith(standby: Partial<NodeView> = {}): Lab {
       return lab.isOpen;
     },
   } as PrimaryGate;
+  const paused = new Set<string>();
+  const pauses = { isPaused: (database: string) => paused.has(database) };
   const lab: Lab = {
     registry,
-    foresight: new ClusterForesight({ view: () => lab.view, gate, registry, room }),
+    foresight: new ClusterForesight({ view: () => lab.view, gate, pauses, registry, room }),
     view: viewOf({ nodes, primary: A }),
     isOpen: true,
+    paused,
   };
   return lab;
 }
@@ -65,7 +69,7 @@ test('and on standbys that could take sessions', () => {
 });
 
 test('credentials are those of a session that is connected, and gone with the last of them', () => {
-  const { foresight, registry } = labWith();
+  const { foresight, registry, paused } = labWith();
   const connect = (id: number, database: string): Session => {
     const cancelKey = { processId: id, key: Buffer.alloc(4) };
     const session = { id, identity: { user: 'app', database, cancelKey, credentials: new NoCredentials() } };
@@ -75,6 +79,9 @@ test('credentials are those of a session that is connected, and gone with the la
   const [first, second] = [connect(1, 'app'), connect(2, 'app')];
   connect(3, 'other');
   assert.equal(foresight.credentials('app', 'app'), first.identity.credentials);
+  paused.add('app');
+  assert.equal(foresight.credentials('app', 'app'), null, 'nothing is opened for a database that is paused');
+  paused.clear();
   registry.remove(first, CloseReason.Terminated);
   assert.equal(foresight.credentials('app', 'app'), second.identity.credentials);
   registry.remove(second, CloseReason.Terminated);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import type { ClusterView } from '../../../src/cluster/view.js';
 import { Departure } from '../../../src/session/departure.js';
-import type { SessionIntent } from '../../../src/session/context.js';
+import type { PauseGate, SessionIntent } from '../../../src/session/context.js';
 import type { SessionState } from '../../../src/session/state/session-state.js';
 import type { PinReason } from '../../../src/sql/pin-reason.js';
 import type { NodeName } from '../../../src/util/brand.js';
@@ -18,6 +18,8 @@ let pin: PinReason | null;
 let inspected: number;
 let ended: string[];
 let suspected: NodeName[];
+let isPaused: boolean;
+let leftBefore: number;
 let departure: Departure;
 
 beforeEach(() => {
@@ -29,6 +31,9 @@ beforeEach(() => {
   ended = [];
   suspected = [];
   const { berths, context, relays } = bench;
+  isPaused = false;
+  leftBefore = Number.NEGATIVE_INFINITY;
+  const pauses = { isPaused: () => isPaused, leftBefore: () => leftBefore } as unknown as PauseGate;
   const state: Pick<SessionState, 'pinReason'> = {
     get pinReason() {
       return pin;
@@ -37,6 +42,7 @@ beforeEach(() => {
   departure = new Departure(
     {
       id: 1,
+      identity: { database: 'app' },
       relay: relays.relay,
       state: state as SessionState,
       intent: { route: 'split' } as SessionIntent,
@@ -48,7 +54,7 @@ beforeEach(() => {
       endAtBoundary: (reason, error) => void ended.push(`${reason}: ${error.message}`),
     },
     berths,
-    { ...context, clock, view: () => view, suspect: (node: NodeName) => void suspected.push(node) },
+    { ...context, clock, view: () => view, suspect: (node: NodeName) => void suspected.push(node), pauses },
   );
 });
 
@@ -82,6 +88,25 @@ test('a session that is bound is asked about on its primary, and leaves its stan
   assert.deepEqual([reasons(), inspected], [['node2 drain'], 0]);
   departure.leaveIfIdle(A);
   assert.deepEqual([reasons(), inspected], [['node2 drain'], 1]);
+});
+
+test('backends that an operator wants closed are left, the younger ones are not', () => {
+  bench.arrive(A, 'primary');
+  departure.leaveOld();
+  leftBefore = bench.berths.attached?.backend.openedAtMs ?? 0;
+  departure.leaveOld();
+  assert.deepEqual(reasons(), []);
+  leftBefore += 1;
+  departure.leaveOld();
+  assert.deepEqual(reasons(), ['node1 reconnect']);
+  bench.arrive(A, 'primary');
+  [isPaused, leftBefore] = [true, Number.POSITIVE_INFINITY];
+  pin = 'temporary_object' as PinReason;
+  departure.leaveOld();
+  assert.deepEqual([reasons(), inspected], [['node1 reconnect'], 1]);
+  pin = null;
+  departure.leaveOld();
+  assert.deepEqual(reasons(), ['node1 reconnect', 'node1 paused']);
 });
 
 test('a parked primary is taken up to be asked', () => {

@@ -4,11 +4,12 @@ import type { ClusterView } from '../../../src/cluster/view.js';
 import { Admits } from '../../../src/session/context.js';
 import type { SessionContext, SessionIntent } from '../../../src/session/context.js';
 import { Navigator } from '../../../src/session/navigator.js';
-import type { NodeDecision } from '../../../src/session/navigator.js';
+import type { NavigatorOwner, NodeDecision } from '../../../src/session/navigator.js';
 import { SessionRegistry } from '../../../src/session/registry.js';
 import type { Split } from '../../../src/session/split/split.js';
 import { Applied } from '../../../src/session/state/applied.js';
 import { Repeat } from '../../../src/sql/analysis.js';
+import { PinReason } from '../../../src/sql/pin-reason.js';
 import type { NodeName } from '../../../src/util/brand.js';
 import { A, B, C, routeIntentOf, viewOf } from '../../support/cluster-fakes.js';
 import { FakeClock } from '../../support/fake-clock.js';
@@ -18,12 +19,18 @@ let view: ClusterView;
 let admits: Admits;
 let replayBytes: number;
 let behind: Set<NodeName>;
+let isPaused: boolean;
+let pinReason: PinReason | null;
+let nodes: readonly NodeName[];
 
 beforeEach(() => {
   view = viewOf();
   admits = Admits.All;
   replayBytes = 1;
   behind = new Set();
+  isPaused = false;
+  pinReason = null;
+  nodes = [];
 });
 
 function navigatorOf(over: Partial<SessionIntent> = {}): Navigator {
@@ -46,13 +53,31 @@ function navigatorOf(over: Partial<SessionIntent> = {}): Navigator {
       },
       reason: 'a switchover',
     },
+    pauses: {
+      get isAny() {
+        return isPaused;
+      },
+      isPaused: (database: string) => isPaused && database === 'app',
+    },
     get limits() {
       return { rebalance: 'stale', replayBytes };
     },
     view: () => view,
   } as unknown as SessionContext;
   const split = { fence: { isCaughtUp: (node: NodeName) => !behind.has(node) } } as unknown as Split;
-  return new Navigator(intent, intent.route === 'split' ? split : null, context);
+  const owner: NavigatorOwner = {
+    identity: { database: 'app' },
+    intent,
+    state: {
+      get pinReason() {
+        return pinReason;
+      },
+    },
+    get nodes() {
+      return nodes;
+    },
+  };
+  return new Navigator(owner, intent.route === 'split' ? split : null, context);
 }
 
 /** `target node reason`, or what else becomes of it. */
@@ -157,4 +182,15 @@ test('a backend is settled in one picture of the cluster, while the gate is open
   const balanced = navigatorOf({ stickiness: 'none' });
   assert.equal(balanced.isSettled({ ...berth, settledIn: view }), false, 'each read is balanced anew');
   assert.equal(balanced.isSettled({ ...berth, target: 'primary', settledIn: view }), true);
+});
+
+test('units of a paused database wait, but for those of a session whose backend nobody else could end', () => {
+  const navigator = navigatorOf();
+  isPaused = true;
+  assert.equal(say(navigator, 'primary', A), 'hold database "app" is paused');
+  assert.equal(say(navigator, 'standby'), 'hold database "app" is paused');
+  pinReason = PinReason.TemporaryObject;
+  assert.equal(say(navigator, 'primary'), 'hold database "app" is paused');
+  nodes = [A];
+  assert.equal(say(navigator, 'primary', A), 'primary node1 stays');
 });

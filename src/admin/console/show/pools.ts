@@ -102,6 +102,7 @@ export const lists: Table = {
     yield ['nodes', proxy.watch.store.view.nodes.size];
     yield ['listeners', proxy.listeners.length];
     yield ['held_clients', proxy.primaryHold.length + proxy.standbyHold.length];
+    yield ['paused_clients', proxy.pauses.waiting];
   },
 };
 

@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import * as tls from 'node:tls';
-import { messageOf } from '../../errors.js';
+import { messageOf } from '../errors.js';
 
 const ANSWER_BYTES_MAX = 1024 * 1024;
 const QUICK_TIMEOUT_MS = 5_000;
@@ -43,7 +43,9 @@ export async function requestSwitchover(access: PatroniAccess, leader: string, c
   const words = answer.text.trim();
   if (answer.status === 200) return words;
   const hint =
-    answer.status === 401 || answer.status === 403 ? '; name the user of its REST API with --patroni-user' : '';
+    answer.status === 401 || answer.status === 403
+      ? '; name the user of its REST API with --patroni-user, or for the console in SWITCHYARD_PATRONI_USER'
+      : '';
   throw new Error(`Patroni says ${answer.status}: ${words}${hint}`);
 }
 

@@ -1,4 +1,4 @@
-import type { StatusDocument, StatusNode } from '../../admin/status-document.js';
+import type { StatusDocument, StatusNode } from './status-document.js';
 
 /** Patroni's default of maximum_lag_on_failover (Patroni documentation, "Dynamic configuration settings"). */
 export const MAXIMUM_LAG_DEFAULT_BYTES = 1_048_576;
