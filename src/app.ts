@@ -205,7 +205,7 @@ export class App {
         fenceWaitMs: () => this.config.routing.fenceWaitMs,
         onFenceWait: (durationMs) => this.counters.fenceWaits.observeMs(durationMs),
       },
-      shared: new SharedBackends(this.catalogs, clock),
+      shared: new SharedBackends(this.catalogs, clock, () => this.config.pool.maxPreparedStatements),
       view,
       suspect: (node) => void this.watch.prober.probeNow(node),
       wasInTroubleSince: (node, sinceMs) => this.conductor.wasInTroubleSince(node, sinceMs),

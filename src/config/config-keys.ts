@@ -79,6 +79,7 @@ export const CONFIG_KEYS: readonly ConfigKey<Config>[] = [
   live(duration('pool.max_lifetime', (c) => c.pool.maxLifetimeMs)),
   live(duration('pool.connect_timeout', (c) => c.pool.connectTimeoutMs)),
   live(plain('pool.login_concurrency', (c) => c.pool.loginConcurrency)),
+  live(plain('pool.max_prepared_statements', (c) => c.pool.maxPreparedStatements)),
   live(plain('pool.reuse', (c) => c.pool.reuse)),
   live(duration('promotion.hold_timeout', (c) => c.promotion.holdTimeoutMs)),
   live(duration('promotion.drain_timeout', (c) => c.promotion.drainTimeoutMs)),

@@ -59,6 +59,10 @@ export const poolSchema = z
     login_concurrency: count(1, 1000)
       .prefault(16)
       .meta({ description: 'Most log-ins under way at one time on each node; the others wait for their turn.' }),
+    max_prepared_statements: count(1, 100_000).prefault(200).meta({
+      description:
+        'Most prepared statements of a backend that sessions share (mode transaction); those that were used longest ago are closed, and prepared again when they are needed.',
+    }),
     reuse: flag().prefault(true).meta({
       description: 'Backends are given to the next session of the same kind after a reset, instead of being closed.',
     }),
@@ -86,6 +90,7 @@ export const poolSchema = z
       maxLifetimeMs: pool.max_lifetime,
       connectTimeoutMs: pool.connect_timeout,
       loginConcurrency: pool.login_concurrency,
+      maxPreparedStatements: pool.max_prepared_statements,
       reuse: pool.reuse,
     };
   });

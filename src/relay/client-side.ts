@@ -30,6 +30,7 @@ export interface RelayParts {
 /** The side of a relay that hears the client: cuts its bytes into units and sends them on, or answers them in a node's place. */
 export class ClientSide implements WireHandler, FrameHandler {
   askAtUnit: boolean;
+  substitutes: boolean;
   readonly scanner: FrameScanner;
   readonly record: UnitRecord;
   readonly answers: SubstituteAnswers;
@@ -47,11 +48,15 @@ export class ClientSide implements WireHandler, FrameHandler {
   hasEnded: boolean;
   /** Where units go. */
   backend: Backend | null;
+  /** What goes in place of the message that is being left out. */
+  #substitute: Buffer | null;
   readonly #parts: RelayParts;
 
   constructor(parts: RelayParts, collect: CollectTable, messageBytesMax: number, replayBytesMax: () => number) {
     const say = (messages: Buffer): void => this.say(messages);
     this.askAtUnit = false;
+    this.substitutes = false;
+    this.#substitute = null;
     this.scanner = new FrameScanner(collect, messageBytesMax, this);
     this.record = new UnitRecord(replayBytesMax);
     this.answers = new SubstituteAnswers(say);
@@ -200,6 +205,12 @@ export class ClientSide implements WireHandler, FrameHandler {
   }
 
   onFlushed(type: number): void {
+    if (this.#substitute !== null) {
+      // Nothing of it is wanted before the Sync or Flush behind it.
+      this.#parts.flow.aheadOfClient(this.#substitute);
+      this.#substitute = null;
+      return;
+    }
     if (type !== Frontend.Terminate) return;
     this.scanner.close();
     this.#parts.owner.onTerminate();
@@ -271,6 +282,10 @@ export class ClientSide implements WireHandler, FrameHandler {
         this.unitOpen = true;
     }
     backend.tracker.sent(type, false);
+    if (this.substitutes && end !== NOT_READ && (type === Frontend.Bind || type === Frontend.Describe)) {
+      this.#substitute = owner.substituteFor(type, buffer, start, end);
+      if (this.#substitute !== null) return Verdict.Drop;
+    }
     return Verdict.Forward;
   }
 

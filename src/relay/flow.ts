@@ -20,9 +20,9 @@ export class Flow {
     backend?.wire.pause();
   }
 
-  /** Lets messages wait for what the client is about to send. */
+  /** Lets messages wait for what the client is about to send, behind those that wait already. */
   aheadOfClient(bytes: Buffer): void {
-    this.#ahead = bytes;
+    this.#ahead = this.#ahead === null ? bytes : Buffer.concat([this.#ahead, bytes]);
   }
 
   toBackend(bytes: Buffer, backend: Backend): void {

@@ -62,6 +62,8 @@ export interface RelayOwner {
   onUnitGoesOn(): boolean;
   /** A Query, Parse, Bind, Execute, Close, Sync or FunctionCall that is about to be sent; body as above. */
   onClientFrame(type: number, buffer: Buffer, start: number, end: number): void;
+  /** The whole message that is sent in place of this Bind or Describe; null: as it is. Only asked where `substitutes` is set; body as above. */
+  substituteFor(type: number, buffer: Buffer, start: number, end: number): Buffer | null;
   /** The client said Terminate. */
   onTerminate(): void;
   onClientViolation(message: string): void;
@@ -129,6 +131,8 @@ export interface Replay {
 export interface Relay {
   /** Ask the owner at the next unit though a backend is attached. */
   askAtUnit: boolean;
+  /** Some messages of the client are not sent as they are: see `substituteFor`. */
+  substitutes: boolean;
   readonly backend: Backend | null;
   /** What went over the wire of the client. */
   readonly client: Pick<Wire, 'bytesRead' | 'bytesWritten' | 'pendingBytes'>;

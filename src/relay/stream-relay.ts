@@ -56,6 +56,14 @@ export class StreamRelay implements Relay {
     if (rest.length > 0) this.#client.scanner.push(rest);
   }
 
+  get substitutes(): boolean {
+    return this.#client.substitutes;
+  }
+
+  set substitutes(value: boolean) {
+    this.#client.substitutes = value;
+  }
+
   get askAtUnit(): boolean {
     return this.#client.askAtUnit;
   }

@@ -156,7 +156,7 @@ export class Boarding {
     this.mustBegin = null;
     const replay = state.replay(begin === null ? options : { ...options, begin });
     if (choice === null) return replay;
-    const prepared = choice.names.length === 0 ? null : state.prepareFor(choice.names, this.#reading);
+    const prepared = choice.names.length === 0 ? null : state.prepareFor(choice, this.#reading);
     const sequences = choice.asksSequences && this.#hasForeignSequences ? sequencesReplay() : null;
     if (replay === null && prepared === null && sequences === null && choice.shows === null) return null;
     return joinReplays([replay, prepared, sequences, this.#show(choice.shows)]);

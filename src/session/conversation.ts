@@ -140,6 +140,10 @@ export class Conversation implements RelayOwner {
     this.#state.sent(type, buffer, start, end, this.#facts);
   }
 
+  substituteFor(type: number, buffer: Buffer, start: number, end: number): Buffer | null {
+    return this.#parts.pooling?.substituteFor(type, buffer, start, end) ?? null;
+  }
+
   onTerminate(): void {
     this.#owner.close(CloseReason.Terminated, null);
   }

@@ -21,8 +21,8 @@ export interface SeekerOwner extends BackendSourceOwner {
   takeUp(berth: Berth, choice: UnitChoice | null): boolean;
   /** The transaction that has begun on the backend of this berth, a standby, is to begin on the next one instead. */
   leaveTransaction(berth: Berth): void;
-  /** The unit goes to the attached backend. */
-  onAdmitted(target: Target, reason: string): void;
+  /** The unit goes to the attached backend. `choice` null: its session goes one way, and keeps its backends. */
+  onAdmitted(target: Target, reason: string, choice: UnitChoice | null): void;
   /** A backend for the waiting unit, or for the greeting. */
   onBackend(berth: Berth): void;
   /** The wait may be over: let the unit, or the greeting, ask again. */

@@ -209,13 +209,13 @@ export class Seeker {
   #canFollow(choice: UnitChoice, isOpen: boolean): boolean {
     if (this.#owner.state.mayLose) return false;
     if (this.#split !== null) return this.#split.canFollow(choice, this.target, isOpen);
-    return isOpen && choice.names !== 'all' && !this.#owner.state.needsPreparing(choice.names);
+    return isOpen && choice.names !== 'all' && !this.#owner.state.needsPreparing(choice);
   }
 
   /** A pipelined unit goes where those before it are. */
   #follow(choice: UnitChoice): Admission {
     const reason = this.target === choice.target ? choice.reason : SplitReason.Pipelined;
-    this.#owner.onAdmitted(this.target, reason);
+    this.#owner.onAdmitted(this.target, reason, choice);
     return Admission.Go;
   }
 
@@ -244,7 +244,7 @@ export class Seeker {
       return Admission.Wait;
     }
     this.#admitted();
-    this.#owner.onAdmitted(berth.target, reason);
+    this.#owner.onAdmitted(berth.target, reason, this.#choice);
     return Admission.Go;
   }
 

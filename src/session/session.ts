@@ -332,14 +332,14 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#berths.giveBack(berth, 'move');
   }
 
-  onAdmitted(target: Target, reason: string): void {
-    const { relay } = this;
+  onAdmitted(target: Target, reason: string, choice: UnitChoice | null): void {
     this.#decisions.note(target, this.node, reason, this.#context.turnClock.nowMs());
     this.#context.counters.routed.add(this.intent.route, target, reason);
-    const isAlone = relay.isQuiet || this.#boarding.isAhead;
+    const isAlone = this.relay.isQuiet || this.#boarding.isAhead;
     this.#split?.admitted(isAlone);
+    if (choice !== null) this.#pooling?.admitted(choice);
     if (this.#split !== null || this.isPooled) this.#berths.used();
-    if (this.#split?.explains === true && isAlone) relay.say(decisionNotice(target, this.node, reason));
+    if (this.#split?.explains === true && isAlone) this.relay.say(decisionNotice(target, this.node, reason));
   }
 
   onBackend(berth: Berth): void {

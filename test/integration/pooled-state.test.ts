@@ -16,6 +16,8 @@ const cluster = splitCluster([
   `create function keeps_setting() returns int language plpgsql as $$ begin perform set_config('work_mem', '7MB', false); return 1; end $$`,
   `create function keeps_table() returns int language plpgsql as $$ begin create temp table secret as select 42 as n; return 1; end $$`,
   `create function keeps_lock() returns int language plpgsql as $$ begin perform pg_advisory_lock(7); return 1; end $$`,
+  // Whoever looks by himself is shown his own only.
+  `create function how_many() returns bigint stable language sql as $$ select count(*) from pg_prepared_statements $$`,
   `create function keeps_nothing() returns int language plpgsql as $$ begin return 1; end $$`,
 ]);
 
@@ -184,4 +186,99 @@ test('a statement that others have prepared needs no backend to be prepared once
   await run(a, 'commit');
   b.send(bind({ statement: 'p', values: ['1'] }), execute(), sync());
   assert.deepEqual((await b.reply()).rows, [['42']]);
+});
+
+/** What the one backend has prepared, as it says itself. */
+async function preparedOnNode(client: RawClient): Promise<string> {
+  return one(client, `select string_agg(name || '=' || statement, ' ' order by name) from pg_prepared_statements`);
+}
+
+test('sessions that use one name for different statements do not take each other’s away', async (t) => {
+  const proxy = await start(t, 1);
+  const [first, second, third] = await Promise.all(Array.from({ length: 3 }, () => proxy.login('primary')));
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  const texts = new Map([
+    [first, 'select 1, $1::int'],
+    [second, 'select 2, $1::int'],
+    [third, 'select 1, $1::int'],
+  ]);
+  for (const [session, text] of texts) {
+    session.send(parse(text, { name: 's' }), describe('S', 's'), sync());
+    assert.equal(typesOf(await session.reply()), '1tTZ');
+  }
+  const counts = [...proxy.app.traffic.all()].map((each) => each.counts);
+  const parsed: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    for (const [session, text] of texts) {
+      session.send(bind({ statement: 's', values: [String(round)] }), describe('P'), execute(), sync());
+      const wanted = [text.slice(7, 8), String(round)];
+      assert.deepEqual((await session.reply()).rows, [wanted]);
+      session.send(describe('S', 's'), sync());
+      assert.equal(typesOf(await session.reply()), 'tTZ');
+    }
+    parsed.push(counts.reduce((sum, { ownParses }) => sum + ownParses, 0));
+  }
+  assert.equal(parsed[4], parsed[1], 'once on the backend, it stays there');
+  // Whoever looks sees only what is its own.
+  assert.equal(await preparedOnNode(second), 's=select 2, $1::int');
+  second.send(frontend.close('S', 's'), sync());
+  assert.equal(typesOf(await second.reply()), '3Z');
+  second.send(bind({ statement: 's', values: ['1'] }), execute(), sync());
+  assert.equal((await second.reply()).error?.code, '26000');
+  first.send(bind({ statement: 's', values: ['7'] }), execute(), sync());
+  assert.deepEqual((await first.reply()).rows, [['1', '7']]);
+});
+
+test('a name in the text of a statement is that of the session, also where another one has taken it on the backend', async (t) => {
+  const proxy = await start(t, 1);
+  const [first, second] = [await proxy.login('primary'), await proxy.login('primary')];
+  for (const [session, text] of [
+    [first, 'select 1'],
+    [second, 'select 2'],
+  ] as const) {
+    session.send(parse(text, { name: 's' }), sync());
+    assert.equal(typesOf(await session.reply()), '1Z');
+  }
+  // By the protocol, by its name in a text, and both in one unit.
+  for (let round = 0; round < 2; round += 1) {
+    for (const [session, wanted] of [
+      [first, '1'],
+      [second, '2'],
+    ] as const) {
+      session.send(bind({ statement: 's' }), execute(), sync());
+      assert.deepEqual((await session.reply()).rows, [[wanted]]);
+      assert.equal(await one(session, 'execute s'), wanted);
+      session.send(bind({ statement: 's' }), execute(), parse('execute s'), bind(), execute(), sync());
+      assert.deepEqual((await session.reply()).rows, [[wanted], [wanted]]);
+    }
+  }
+  // Its own Parse of the name fails, as it would anywhere.
+  first.send(bind({ statement: 's' }), execute(), parse('select 3', { name: 's' }), sync());
+  assert.equal((await first.reply()).error?.code, '42P05');
+  await run(first, 'deallocate s');
+  second.send(bind({ statement: 's' }), execute(), sync());
+  assert.deepEqual((await second.reply()).rows, [['2']]);
+  first.send(bind({ statement: 's' }), execute(), sync());
+  assert.equal((await first.reply()).error?.code, '26000');
+});
+
+test('a backend keeps so many prepared statements, and those that are used', async (t) => {
+  const proxy = await start(t, 1, { max_prepared_statements: 5 });
+  const sessions = await Promise.all(Array.from({ length: 4 }, () => proxy.login('primary')));
+  for (let n = 0; n < 4; n += 1) {
+    for (const [i, session] of sessions.entries()) {
+      session.send(parse(`select ${i}, ${n}`, { name: `s${n}` }), sync());
+      assert.equal(typesOf(await session.reply()), '1Z');
+    }
+  }
+  const observer = await proxy.login('primary');
+  for (let round = 0; round < 3; round += 1) {
+    for (const [i, session] of sessions.entries()) {
+      for (let n = 0; n < 4; n += 1) {
+        session.send(bind({ statement: `s${n}` }), execute(), sync());
+        assert.deepEqual((await session.reply()).rows, [[String(i), String(n)]]);
+      }
+    }
+    assert.equal(await one(observer, 'select how_many()'), '5');
+  }
 });

@@ -305,7 +305,7 @@ export class Divided {
     const side = this.#side;
     const replay = this.#arriving ?? this.#state.replay({ statements: 'on_demand', listens: side.listens });
     this.#arriving = null;
-    const prepare = this.#state.prepareFor(names, this.#facts);
+    const prepare = this.#state.prepareFor({ names, used: [] }, this.#facts);
     if (prepare !== null) {
       counts.prepares += 1;
       if (!this.#isAtBoundary) counts.preparesInside += 1;
@@ -336,7 +336,7 @@ export class Divided {
     assert.equal(side.applied.isKnown, !isBroken, `${types} ${error?.message}`);
     const what = [...failed].map((at) => JSON.stringify(both.parts[at])).join();
     assert.ok(!isBroken, `${what}: ${error?.message}`);
-    assert.equal(this.#state.prepareFor(names), null, 'not twice for one unit');
+    assert.equal(this.#state.prepareFor({ names, used: [] }), null, 'not twice for one unit');
   }
 
   async #replace(side: Side): Promise<void> {

@@ -73,7 +73,12 @@ export class FakeWire implements Wire {
 
   /** What was written since the last look. */
   take(): Buffer {
-    const written = Buffer.concat(this.#written);
+    return Buffer.concat(this.takeWrites());
+  }
+
+  /** The same, write by write. */
+  takeWrites(): readonly Buffer[] {
+    const written = this.#written;
     this.#written = [];
     return written;
   }

@@ -103,9 +103,11 @@ export const PGBOUNCER_TABLE: Readonly<Record<string, Row>> = {
     otherwise: 'pool.max_backends_per_node is near',
   },
   max_packet_size: { to: ['limits.message'], as: bytes },
-  max_prepared_statements: needless(
-    'prepared statements of the protocol follow their session to every backend; limits.prepared_statements bounds those of one session',
-  ),
+  max_prepared_statements: {
+    to: ['pool.max_prepared_statements'],
+    as: countUnless0,
+    otherwise: 'prepared statements follow their session to every backend, and are not refused',
+  },
   max_user_client_connections: none('clients are counted together: limits.max_clients', OFF),
   max_user_connections: {
     to: ['pool.max_backends_per_user'],

@@ -27,6 +27,7 @@ export class PooledChooser {
       target: this.#target,
       reason: REASON,
       names: ahead.namesAtHand,
+      used: ahead.used,
       mistake: null,
       shows: null,
       leaves: false,

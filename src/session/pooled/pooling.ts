@@ -7,6 +7,7 @@ import type { Berth, Berths } from '../berths.js';
 import type { SessionContext, SessionIntent } from '../context.js';
 import type { UnitChoice } from '../split/chooser.js';
 import type { SessionState } from '../state/session-state.js';
+import { withOtherName } from './other-name.js';
 import { PooledChooser } from './pooled-chooser.js';
 
 const HEADER_BYTES = 5;
@@ -26,6 +27,8 @@ export class Pooling {
   readonly #berths: Berths;
   readonly #context: SessionContext;
   readonly #chooser: PooledChooser | null;
+  /** What the prepared statements of the unit that was admitted last are called where it runs; null: as they are. */
+  #aliases: ReadonlyMap<string, string> | null = null;
 
   constructor(owner: PoolingOwner, berths: Berths, context: SessionContext) {
     const { route } = owner.intent;
@@ -48,6 +51,18 @@ export class Pooling {
     if (type !== Frontend.Parse || this.#berths.attached !== null || end === NOT_READ) return false;
     const isAlone = buffer.length >= end + HEADER_BYTES && buffer[end] === Frontend.Sync;
     return isAlone && this.#owner.state.prepareUnheard(buffer, start, end, facts);
+  }
+
+  /** The unit goes to the attached backend, where some of its statements may have other names. */
+  admitted({ used }: UnitChoice): void {
+    const { state, relay } = this.#owner;
+    this.#aliases = used.length === 0 ? null : state.aliasesOf(used);
+    relay.substitutes = this.#aliases !== null;
+  }
+
+  /** See RelayOwner. */
+  substituteFor(type: number, buffer: Buffer, start: number, end: number): Buffer | null {
+    return this.#aliases === null ? null : withOtherName(type, buffer, start, end, this.#aliases);
   }
 
   /** A name that somebody has made up exists on its backend for good: a session that has never mentioned it must not meet it. */

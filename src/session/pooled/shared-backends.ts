@@ -21,10 +21,13 @@ interface SharedBackend {
 export class SharedBackends {
   readonly #catalogs: Pick<Catalogs, 'of'>;
   readonly #clock: Clock;
+  readonly #statementsMax: () => number;
   readonly #commons = new LRUCache<string, StateCommon>({ max: OWNERS_MAX });
   readonly #backends = new WeakMap<Backend, SharedBackend>();
 
-  constructor(catalogs: Pick<Catalogs, 'of'>, clock: Clock) {
+  /** `statementsMax`: most prepared statements of one backend. */
+  constructor(catalogs: Pick<Catalogs, 'of'>, clock: Clock, statementsMax: () => number) {
+    this.#statementsMax = statementsMax;
     this.#catalogs = catalogs;
     this.#clock = clock;
   }
@@ -67,7 +70,7 @@ export class SharedBackends {
   #of(backend: Backend): SharedBackend {
     let known = this.#backends.get(backend);
     if (known === undefined) {
-      known = { applied: new Applied(), user: 0 };
+      known = { applied: new Applied(this.#statementsMax), user: 0 };
       this.#backends.set(backend, known);
     }
     return known;

@@ -22,6 +22,8 @@ export interface UnitChoice {
   readonly reason: string;
   /** Prepared statements that must be on its backend as the session has them. */
   readonly names: readonly string[] | 'all';
+  /** Those of them that may have another name there. */
+  readonly used: readonly string[];
   /** The client asked something of the proxy itself that it cannot have. */
   readonly mistake: SwitchyardError | null;
   /** A setting of the proxy that is shown: the node must be told its value first. */
@@ -39,6 +41,7 @@ export const greeting: UnitChoice = {
   target: 'standby',
   reason: SplitReason.Neutral,
   names: [],
+  used: [],
   mistake: null,
   shows: null,
   leaves: false,
@@ -145,8 +148,8 @@ export class Chooser {
     // Behind a Flush a standby is left, if need be, and the primary is not.
     const isOpen = ahead.extent === Extent.Flushed && target === 'standby' && !ahead.needsAll;
     const names = isOpen ? ahead.names : ahead.namesAtHand;
-    const { asksSequences } = ahead;
-    return { target, reason, names, mistake, shows, leaves: false, asksSequences, isRead };
+    const { used, asksSequences } = ahead;
+    return { target, reason, names, used, mistake, shows, leaves: false, asksSequences, isRead };
   }
 
   #reasonForPrimary(): string | null {

@@ -159,7 +159,7 @@ export class Split {
     if (choice.mistake !== null || choice.shows !== null || choice.leaves || this.chooser.settings.explains)
       return false;
     if (target === 'standby' ? choice.target === 'primary' : !isOpen) return false;
-    return choice.names !== 'all' && !this.#state.needsPreparing(choice.names);
+    return choice.names !== 'all' && !this.#state.needsPreparing(choice);
   }
 
   /** How the open transaction is to begin on the primary in place of the standby. */

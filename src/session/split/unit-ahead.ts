@@ -12,6 +12,8 @@ const HEADER_BYTES = 5;
 /** The first byte of a Describe or Close of a statement. */
 const STATEMENT = 0x53;
 
+const noNames: readonly string[] = [];
+
 /** Messages of a unit that is read ahead, but for its Sync. */
 const OF_A_BATCH: ReadonlySet<number> = new Set([
   Frontend.Parse,
@@ -73,6 +75,10 @@ export class UnitAhead {
   readonly #bytesMax: () => number;
   /** Where the last message ends that is read. */
   #end = 0;
+  /** Named statements that it binds or describes. */
+  readonly #bound: string[] = [];
+  /** Names in its texts. */
+  readonly #inTexts: string[] = [];
   /** Statements that the unit itself parses. */
   readonly #parsed = new Map<string, Analysis>();
   /** Statements that it has closed. */
@@ -85,6 +91,13 @@ export class UnitAhead {
     this.#bytesMax = bytesMax;
   }
 
+  /** Those of `namesAtHand` that it only binds and describes, and that nothing in it knows by name. */
+  get used(): readonly string[] {
+    if (this.#bound.length === 0 || this.namesAtHand === 'all') return noNames;
+    const isPlain = this.#inTexts.length === 0 && this.#parsed.size === 0 && this.#closed.size === 0;
+    return isPlain ? this.#bound : this.#bound.filter((name) => !this.#isMentioned(name));
+  }
+
   /** Prepared statements that must be on its backend, as far as can be told before all of it is there. */
   get namesAtHand(): readonly string[] | 'all' {
     // What follows a Flush may use any of them, and goes where this goes.
@@ -95,6 +108,8 @@ export class UnitAhead {
   read(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): void {
     empty(this.analyses);
     empty(this.names);
+    empty(this.#bound);
+    empty(this.#inTexts);
     this.extent = Extent.Whole;
     this.needsAll = false;
     this.asksSequences = false;
@@ -190,8 +205,13 @@ export class UnitAhead {
 
   #add(analysis: Analysis): void {
     this.analyses.push(analysis);
-    if (!addNeededNames(analysis, this.#analysisOf, this.names)) this.needsAll = true;
+    if (!addNeededNames(analysis, this.#analysisOf, this.#inTexts)) this.needsAll = true;
+    for (const name of this.#inTexts) if (!this.names.includes(name)) this.names.push(name);
     if (analysis.statements.some(asksSequences)) this.asksSequences = true;
+  }
+
+  #isMentioned(name: string): boolean {
+    return this.#inTexts.includes(name) || this.#parsed.has(name) || this.#closed.has(name);
   }
 
   #addName(name: string): void {
@@ -202,6 +222,7 @@ export class UnitAhead {
     // What the unit has parsed itself is there already.
     if (this.#parsed.has(name)) return;
     this.#addName(name);
+    if (name !== '') this.#bound.push(name);
     const analysis = this.#reader.analysisOf(name);
     if (analysis === null) this.hasUnknown = true;
     else {

@@ -6,8 +6,7 @@ import { areSame } from './kept.js';
 import type { Leftovers } from './leftovers.js';
 import { hasPin } from './pin.js';
 import type { Pins } from './pin.js';
-import { planPrepare } from './prepare-plan.js';
-import { isKept } from './prepared.js';
+import { isKept, underName } from './prepared.js';
 import type { PreparedEntry, PreparedStatements } from './prepared.js';
 import { noRemains } from './remains.js';
 import { isIndispensable, joinReplays, ReplayKind } from './replay-plan.js';
@@ -15,11 +14,11 @@ import type { SessionReplay } from './replay-plan.js';
 import { standingOf } from './standing.js';
 import { planCloses, planReplay, planStart } from './state-plan.js';
 import type { StateThere } from './state-plan.js';
+import { StatementSupply } from './statement-supply.js';
+import type { StatementNeeds, SupplyPlace } from './statement-supply.js';
 
 /** So many statements may have been closed elsewhere before they are closed here though there is nothing else to say. */
 export const STALE_MAX = 100;
-/** Most statements that are closed at once. */
-export const CLOSES_MAX = 500;
 
 /** What is on a backend of another session's has yet to be looked through. */
 const NOT_SWEPT = -1;
@@ -44,10 +43,9 @@ export interface ReplayOptions {
 export class Attachment {
   readonly #leftovers: Leftovers;
   readonly #prepared: PreparedStatements;
+  readonly #supply: StatementSupply;
   #applied: Applied | null = null;
   #status: TransactionStatus = TransactionStatus.Idle;
-  /** What was tried to be prepared for the unit that waits: not again, though it may have failed. */
-  readonly #tried = new Set<string>();
   /** Where the pins and doubts of the session came about. */
   #home: Applied | null = null;
   #lasting: Pins;
@@ -57,6 +55,7 @@ export class Attachment {
   constructor(leftovers: Leftovers, prepared: PreparedStatements) {
     this.#leftovers = leftovers;
     this.#prepared = prepared;
+    this.#supply = new StatementSupply(prepared);
     this.#lasting = leftovers.lasting;
     this.#pins = leftovers.remains.pins;
     this.#doubts = leftovers.doubts;
@@ -127,9 +126,10 @@ export class Attachment {
     this.#applied.hasUnread = true;
   }
 
-  /** It was prepared once more, and nobody tells whether that went well. */
+  /** It was prepared once more under that name there, and nobody tells whether that went well. */
   preparedAgain(name: string): void {
-    this.#applied?.doubts(name);
+    if (this.#applied?.isAlias(name) === true) this.#applied.forgot(name);
+    else this.#applied?.doubts(name);
   }
 
   /** Null: all but the unnamed one. */
@@ -141,7 +141,7 @@ export class Attachment {
   /** Units have ended, and this is how. */
   ended(status: TransactionStatus): void {
     this.#status = status;
-    if (this.#tried.size > 0) this.#tried.clear();
+    this.#supply.begin();
     this.#notePins();
     if (status === TransactionStatus.Idle) this.#note();
   }
@@ -171,12 +171,15 @@ export class Attachment {
       areSame(applied.settings, remains.settings) &&
       (!listens || areSame(applied.channels, remains.channels)) &&
       applied.madeUp.size >= madeUp.size;
-    const isSwept = forgotten - applied.sweptAt < STALE_MAX;
+    // What others have prepared is left alone, as long as it is in nobody's way.
+    const sweeps = !applied.isShared || statements === 'all';
+    const isSwept = !sweeps || forgotten - applied.sweptAt < STALE_MAX;
     if (isSame && isSwept && begin === null && statements === 'on_demand') return null;
     const prepared = statements === 'all' ? [...this.#prepared.kept()].filter((entry) => !hasIt(applied, entry)) : [];
     const plan = planReplay({ there: applied, remains, madeUp, prepared, listens, begin });
     // Of one name there may be another statement, which is in the way.
-    const replay = plan === null && isSwept ? null : joinReplays([planCloses(this.#sweep(applied)), plan]);
+    const replay =
+      plan === null && isSwept ? null : joinReplays([planCloses(sweeps ? this.#supply.sweep(applied) : []), plan]);
     if (replay === null) {
       this.#note();
       return null;
@@ -189,43 +192,33 @@ export class Attachment {
   }
 
   /** Something is to be sent before a unit that needs these statements. */
-  needsPreparing(names: Iterable<string>): boolean {
-    const applied = this.#applied;
-    if (applied === null) return false;
-    for (const name of names) if (this.#isOff(applied, name)) return true;
-    return false;
+  needsPreparing(needs: StatementNeeds): boolean {
+    return this.#applied !== null && this.#supply.isShort(this.#applied, needs, this.#status);
   }
 
   /** `reading`: how the attached backend reads texts, where that is known. */
-  prepareFor(names: readonly string[] | 'all', reading: (() => TextFacts) | null): SessionReplay | null {
+  prepareFor(needs: StatementNeeds, reading: (() => TextFacts) | null): SessionReplay | null {
     const applied = this.#applied;
     if (applied === null) return null;
-    const wanted = names === 'all' ? this.#allNames() : names;
-    const isSwept = names !== 'all' || applied.sweptAt === this.#prepared.forgotten;
-    if (isSwept && !this.needsPreparing(wanted)) return null;
-    const closed = new Set(this.#sweep(applied));
-    const entries: PreparedEntry[] = [];
-    for (const name of new Set(wanted)) {
-      if (!this.#isOff(applied, name)) continue;
-      const entry = this.#prepared.get(name);
-      // Rather none at all than another one of that name.
-      if (entry === null || !isKept(entry)) closed.add(name);
-      else {
-        closed.delete(name);
-        entries.push(entry);
-        this.#tried.add(name);
-      }
-    }
-    const plan = planPrepare({
-      entries,
+    const place = (): SupplyPlace => ({
       standing: standingOf((name) => this.#leftovers.setting(name)),
       reading: reading?.() ?? null,
-      status: this.#status,
     });
-    for (const name of closed) applied.forgot(name);
-    const replay = joinReplays([planCloses([...closed]), plan]);
+    const replay = this.#supply.plan(applied, needs, place, this.#status);
     if (replay !== null) this.#expect(applied, replay);
     return replay;
+  }
+
+  /** The names of these statements on the attached backend where they are others; null: all are the same. */
+  aliasesOf(names: readonly string[]): ReadonlyMap<string, string> | null {
+    return this.#applied === null ? null : this.#supply.aliasesOn(this.#applied, names);
+  }
+
+  /** The statement under the name that the attached backend knows it by. */
+  asThere(entry: PreparedEntry): PreparedEntry {
+    const { frame, name } = entry.statement;
+    const there = this.#applied === null ? name : this.#supply.nameOn(this.#applied, entry);
+    return there === name || frame === null ? entry : underName(entry, frame, there);
   }
 
   /** What was planned for the attached backend is answered; `failed`: the parts that were refused there, counted from 0. */
@@ -237,6 +230,7 @@ export class Attachment {
       if (part.kind === ReplayKind.Shown) this.#leftovers.noteName(part.name);
       if (failed.has(at)) {
         if (isIndispensable(part)) applied.fail();
+        else if (applied.isAlias(part.name)) applied.forgot(part.name);
       } else if (part.mark !== 0) applied.prepared(part.name, part.mark);
     }
     if (this.#status === TransactionStatus.Idle) this.#note();
@@ -262,15 +256,6 @@ export class Attachment {
     return lasting.size > 0 && (hasPin(lasting, PinReason.PreparedInSql) || hasPin(lasting, PinReason.TooManyPrepared));
   }
 
-  /** The backend has something else under this name than the session, and that can be mended. */
-  #isOff(applied: Applied, name: string): boolean {
-    if (this.#tried.size > 0 && this.#tried.has(name)) return false;
-    const entry = this.#prepared.get(name);
-    const mark = applied.markOf(name);
-    if (entry === null) return mark !== 0;
-    return mark !== entry.mark && (isKept(entry) || mark !== 0);
-  }
-
   /** What the open transaction has reset and the session goes back to. */
   #restoreStart(applied: Applied): SessionReplay | null {
     if (!this.#leftovers.hasLostStart || this.#status !== TransactionStatus.InTransaction) return null;
@@ -280,29 +265,10 @@ export class Attachment {
     return replay;
   }
 
-  /** Takes what the session has closed elsewhere off the book of the backend; gives its names, which are to be closed there. */
-  #sweep(applied: Applied): readonly string[] {
-    const { forgotten } = this.#prepared;
-    if (applied.sweptAt === forgotten) return [];
-    const closed: string[] = [];
-    for (const name of applied.names()) {
-      if (name === '' || this.#prepared.get(name)?.mark === applied.markOf(name)) continue;
-      if (closed.length === CLOSES_MAX) return closed;
-      closed.push(name);
-      applied.forgot(name);
-    }
-    applied.sweptAt = forgotten;
-    return closed;
-  }
-
   /** Nothing is under way, and no transaction open. */
   #begin(): void {
     this.#status = TransactionStatus.Idle;
-    this.#tried.clear();
-  }
-
-  #allNames(): readonly string[] {
-    return ['', ...this.#prepared.names()];
+    this.#supply.begin();
   }
 
   #expect(applied: Applied, { parts }: SessionReplay): void {

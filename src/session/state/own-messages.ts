@@ -50,8 +50,8 @@ const INT4 = 23;
 
 const closeOwn: readonly Buffer[] = [closeMessage(OWN_NAME), message(Frontend.Close, `P${OWN_NAME}\0`)];
 
-/** `text`: one character for each byte. */
-function message(type: number, text: string, rest: Buffer | null = null): Buffer {
+/** The whole message; `text`: one character for each byte. */
+export function message(type: number, text: string, rest: Buffer | null = null): Buffer {
   const out = Buffer.alloc(HEADER_BYTES + text.length + (rest?.length ?? 0));
   out.writeUInt8(type, 0);
   out.writeInt32BE(out.length - 1, 1);

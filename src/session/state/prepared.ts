@@ -1,3 +1,4 @@
+import { Frontend } from '../../protocol/codes.js';
 import type { Analysis } from '../../sql/analysis.js';
 import { unreadFacts } from '../../sql/analysis.js';
 import { PinReason } from '../../sql/pin-reason.js';
@@ -5,6 +6,7 @@ import { OwnIdentities } from './identities.js';
 import type { Identities } from './identities.js';
 import { isPlain } from './kept.js';
 import type { Circumstances } from './kept.js';
+import { message } from './own-messages.js';
 import { pinned } from './reading.js';
 
 const HEADER_BYTES = 5;
@@ -306,6 +308,12 @@ export function readFrame(frame: Buffer): { readonly text: string; readonly type
 /** Its text means the same whatever the settings say of how texts are read. */
 export function isPlainStatement({ frame, sql }: PreparedStatement): boolean {
   return isPlain(frame === null ? (sql ?? '') : readFrame(frame).text);
+}
+
+/** The same statement, prepared by the message `frame`, under another name; names without a character beyond ASCII. */
+export function underName(entry: PreparedEntry, frame: Buffer, name: string): PreparedEntry {
+  const rest = frame.subarray(HEADER_BYTES + entry.statement.name.length);
+  return { ...entry, statement: { ...entry.statement, name, frame: message(Frontend.Parse, name, rest) } };
 }
 
 /** The whole message whose body is `buffer[start, end)`, copied. */

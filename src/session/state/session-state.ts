@@ -23,6 +23,7 @@ import type { SessionReplay } from './replay-plan.js';
 import { INSPECTED } from './session-inspection.js';
 import type { InspectedStatement, Inspection, InspectionQuestion } from './session-inspection.js';
 import { SentSide } from './sent-side.js';
+import type { StatementNeeds } from './statement-supply.js';
 import { StartSettings } from './start-settings.js';
 import { planAgain } from './state-plan.js';
 import { Suspects } from './suspects.js';
@@ -256,9 +257,14 @@ export class SessionState {
     return this.#attachment.replay(options);
   }
 
-  /** `prepareFor` has something to say about these names. */
-  needsPreparing(names: Iterable<string>): boolean {
-    return this.#attachment.needsPreparing(names);
+  /** `prepareFor` has something to say about these. */
+  needsPreparing(needs: StatementNeeds): boolean {
+    return this.#attachment.needsPreparing(needs);
+  }
+
+  /** What these prepared statements are called on the attached backend, where that is something else; null: all have their names. */
+  aliasesOf(names: readonly string[]): ReadonlyMap<string, string> | null {
+    return this.#attachment.aliasesOf(names);
   }
 
   /**
@@ -267,8 +273,8 @@ export class SessionState {
    * be told to `replayed`. A unit needs the names that it binds, describes, parses or prepares, executes and deallocates, but for those
    * that it closes first; 'all' where that cannot be told. `reading`: how the attached backend reads texts; saves messages.
    */
-  prepareFor(names: readonly string[] | 'all', reading: (() => TextFacts) | null = null): SessionReplay | null {
-    return this.#attachment.prepareFor(names, reading);
+  prepareFor(needs: StatementNeeds, reading: (() => TextFacts) | null = null): SessionReplay | null {
+    return this.#attachment.prepareFor(needs, reading);
   }
 
   /**
@@ -292,8 +298,10 @@ export class SessionState {
     const { first } = this.#sent.requests;
     const name = first?.kind === 'bind' ? first.statement : null;
     const entry = name === null || name === '' ? null : this.prepared.find(name);
-    const replay = entry === null || this.prepared.isChanging ? null : planAgain(entry);
-    if (replay !== null && name !== null) this.#attachment.preparedAgain(name);
+    if (entry === null || this.prepared.isChanging) return null;
+    const there = this.#attachment.asThere(entry);
+    const replay = planAgain(there);
+    if (replay !== null) this.#attachment.preparedAgain(there.statement.name);
     return replay;
   }
 

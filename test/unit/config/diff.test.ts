@@ -90,6 +90,7 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'pool.max_lifetime': live('5h'),
   'pool.connect_timeout': live('6s'),
   'pool.login_concurrency': live(4),
+  'pool.max_prepared_statements': live(50),
   'pool.reuse': live(false),
   'promotion.hold_timeout': live('90s'),
   'promotion.drain_timeout': live('90s'),

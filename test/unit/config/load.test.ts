@@ -82,6 +82,7 @@ test('a minimal file gets every default', () => {
       maxLifetimeMs: 3_600_000,
       connectTimeoutMs: 5000,
       loginConcurrency: 16,
+      maxPreparedStatements: 200,
       reuse: true,
     },
     promotion: {
@@ -164,7 +165,7 @@ listeners:
   - { name: ro, address: "[::1]:5001", route: standby, fallback: wait, prefer: sync, tags: { zone: east, ssd: true, rack: 7 }, backlog: 5 }
   - { name: all, address: "[::1]:6432", route: split, fallback: error, prefer: async, tags: { zone: west }, consistency: eventual, pool_mode: transaction }
 routing: { max_lag: 20s, max_lag_bytes: 1MB, recover_lag: 2s, recover_lag_bytes: 0, lag_samples: 2, min_dwell: 0, require_streaming: off, warm_up: 5s, rebalance: off, zone: east, slow_start: 0, stickiness: none, consistency: database, fence_wait: 1s, read_functions: [F, app.G], write_functions: ['"H".i', '"app"."j"', '"a.b"'], catalog_refresh: 5m, standby_idle: 2m }
-pool: { size: 5, min_size: 1, reserve_size: 2, reserve_timeout: 3s, max_backends_per_node: 50, max_backends_per_database: 30, max_backends_per_user: 40, max_backends: 90, wait_timeout: 4s, idle_timeout: 5s, max_idle: 4, max_lifetime: 1m, connect_timeout: 1s, login_concurrency: 3, reuse: no }
+pool: { size: 5, min_size: 1, reserve_size: 2, reserve_timeout: 3s, max_backends_per_node: 50, max_backends_per_database: 30, max_backends_per_user: 40, max_backends: 90, wait_timeout: 4s, idle_timeout: 5s, max_idle: 4, max_lifetime: 1m, connect_timeout: 1s, login_concurrency: 3, max_prepared_statements: 9, reuse: no }
 promotion: { hold_timeout: 10s, drain_timeout: 1s, announce_timeout: 2s, max_held: 7, release_wave: 8, clear_candidate: off, replay: off, replay_buffer: 8kB }
 auth:
   method: md5
@@ -275,6 +276,7 @@ shutdown: { timeout: 1m }
       maxLifetimeMs: 60_000,
       connectTimeoutMs: 1000,
       loginConcurrency: 3,
+      maxPreparedStatements: 9,
       reuse: false,
     },
     promotion: {

@@ -57,6 +57,9 @@ export class RelayBench {
     this.relay.resume();
   }
 
+  /** See RelayOwner. */
+  substituteFor: RelayOwner['substituteFor'] = () => null;
+
   /** What the client has heard since the last look. */
   get heard(): string {
     return wordsOf(this.client.take());
@@ -92,6 +95,7 @@ export class RelayBench {
         return true;
       },
       onClientFrame: () => {},
+      substituteFor: (type, buffer, start, end) => this.substituteFor(type, buffer, start, end),
       onTerminate: () => note('terminate'),
       onClientViolation: (message) => note(`violation ${message}`),
       onClientEnd: () => note('client-end'),

@@ -239,3 +239,24 @@ test('a Flush that asks for an answer lets it out, and what is behind it too', (
   bench.node.hear(node.parameters(), node.noData());
   assert.equal(bench.heard, 't n');
 });
+
+// ---- messages in place of the client's
+
+test('a message of the client is replaced, and goes out with what is behind it in one write', () => {
+  bench.relay.substitutes = true;
+  bench.substituteFor = (type) => (type === 0x42 ? frontend.bind({ statement: 'other' }) : null);
+  bench.client.hear(
+    frontend.describe('S', 's'),
+    frontend.bind({ statement: 's' }),
+    frontend.execute(),
+    frontend.sync(),
+  );
+  assert.deepEqual(
+    bench.node.takeWrites(),
+    [[frontend.describe('S', 's')], [frontend.bind({ statement: 'other' }), frontend.execute(), frontend.sync()]].map(
+      (messages) => Buffer.concat(messages),
+    ),
+  );
+  bench.node.hear(node.columns(), node.bound(), node.complete('SELECT 0'), node.ready());
+  assert.equal(bench.heard, 'T 2 C(SELECT 0) ZI');
+});

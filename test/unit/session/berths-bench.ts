@@ -42,7 +42,7 @@ export class BerthsBench {
       registry,
       counters,
       logger: silentLogger,
-      shared: new SharedBackends({ of: () => null }, new FakeClock()),
+      shared: new SharedBackends({ of: () => null }, new FakeClock(), () => 100),
       pool: {
         release: (backend: Backend, reason: string, isCleanable = true) => {
           released.push({ backend, reason, isCleanable });

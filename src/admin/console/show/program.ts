@@ -78,12 +78,15 @@ function bouncerKeys({ limits, pool }: Config): readonly (readonly [key: string,
   return [
     ['max_client_conn', String(limits.maxClients)],
     ['default_pool_size', String(pool.size)],
-    ['max_db_connections', '0'],
-    ['max_user_connections', '0'],
+    ['min_pool_size', String(pool.minSize)],
+    ['reserve_pool_size', String(pool.reserveSize)],
+    ['reserve_pool_timeout', seconds(pool.reserveTimeoutMs)],
+    ['max_db_connections', String(pool.maxBackendsPerDatabase)],
+    ['max_user_connections', String(pool.maxBackendsPerUser)],
     ['pool_mode', pool.mode],
     ['query_wait_timeout', seconds(pool.waitTimeoutMs)],
     ['server_idle_timeout', seconds(pool.idleTimeoutMs)],
     ['server_lifetime', seconds(pool.maxLifetimeMs)],
-    ['max_prepared_statements', String(limits.preparedStatements)],
+    ['max_prepared_statements', String(pool.maxPreparedStatements)],
   ];
 }

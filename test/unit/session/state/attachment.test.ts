@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Applied } from '../../../../src/session/state/applied.js';
-import { CLOSES_MAX, STALE_MAX } from '../../../../src/session/state/attachment.js';
+import { STALE_MAX } from '../../../../src/session/state/attachment.js';
 import { joinReplays, settingReplay } from '../../../../src/session/state/replay-plan.js';
 import { readInspection } from '../../../../src/session/state/session-inspection.js';
 import { frontend } from '../../../support/raw-messages.js';
+import { CLOSES_MAX } from '../../../../src/session/state/statement-supply.js';
 import { Talk, textsOf } from './conversation-state.js';
 
 const { parse, bind, execute, sync, close, query } = frontend;
@@ -141,9 +142,9 @@ test('statements come when they are needed, and once', () => {
   talk.prepare('s1', 'SELECT 1').prepare('s2', 'SELECT 2').query('PREPARE p AS SELECT 3');
   assert.deepEqual(talk.need(['s1', 's2', 'p']), [], 'they were prepared here');
   assert.deepEqual(talk.attach(b), []);
-  assert.ok(talk.state.needsPreparing(['s2']));
+  assert.ok(talk.state.needsPreparing({ names: ['s2'], used: [] }));
   assert.deepEqual(talk.need(['s2', 's2', 'missing']), ['C Ss2|', 'P s2|SELECT 2|||']);
-  assert.ok(!talk.state.needsPreparing(['s2']));
+  assert.ok(!talk.state.needsPreparing({ names: ['s2'], used: [] }));
   assert.deepEqual(talk.need(['s2']), []);
   assert.deepEqual(talk.need('all'), [
     'C Ss1|',
@@ -274,7 +275,7 @@ test('what could not be prepared is not tried again for the same unit, but for t
   talk.attach(b);
   assert.equal(talk.need(['s1'], [0]).length, 2);
   assert.ok(b.isKnown, 'nobody else misses it');
-  assert.ok(!talk.state.needsPreparing(['s1']));
+  assert.ok(!talk.state.needsPreparing({ names: ['s1'], used: [] }));
   talk.run('s1', 'EI');
   assert.equal(talk.need(['s1']).length, 2);
 });
@@ -379,7 +380,7 @@ test('a statement that is prepared again for its plan is not taken to be there',
   talk.prepare('s1', 'SELECT 1').send(bind({ statement: 's1' }), execute(), sync());
   assert.ok(talk.state.prepareAgain() !== null);
   talk.hear('EI');
-  assert.ok(talk.state.needsPreparing(['s1']));
+  assert.ok(talk.state.needsPreparing({ names: ['s1'], used: [] }));
 });
 
 test('only the node where something is in doubt is asked', () => {
@@ -447,7 +448,11 @@ test('replays are joined in order', () => {
   const { talk, b } = begin();
   talk.query('SET geqo = on').prepare('s1', 'SELECT 1');
   talk.state.use(b);
-  const both = joinReplays([talk.state.replay({ statements: 'on_demand' }), null, talk.state.prepareFor(['s1'])]);
+  const both = joinReplays([
+    talk.state.replay({ statements: 'on_demand' }),
+    null,
+    talk.state.prepareFor({ names: ['s1'], used: [] }),
+  ]);
   assert.deepEqual(textsOf(both), ['Q SET geqo = on|', 'C Ss1|', 'P s1|SELECT 1|||', 'S']);
   assert.ok(both !== null);
   talk.state.replayed(both, new Set());

@@ -3,6 +3,7 @@ import type { ReplayOptions } from '../../../../src/session/state/attachment.js'
 import { BackendType, TransactionStatus } from '../../../../src/protocol/codes.js';
 import { NOT_READ } from '../../../../src/protocol/frame-scanner.js';
 import type { SessionReplay } from '../../../../src/session/state/replay-plan.js';
+import { nothingInCommon } from '../../../../src/session/state/common.js';
 import { SessionState } from '../../../../src/session/state/session-state.js';
 import type { SqlAnalyzer, TextFacts } from '../../../../src/sql/analysis.js';
 import { TreeAnalyzer } from '../../../../src/sql/sql-analyzer.js';
@@ -39,8 +40,8 @@ export class Talk {
   readonly state: SessionState;
   facts: TextFacts = defaults;
 
-  constructor(preparedMax = 10, ownSettings: ReadonlyMap<string, string> = new Map()) {
-    this.state = new SessionState(preparedMax, analyzer, this.clock, ownSettings);
+  constructor(preparedMax = 10, ownSettings: ReadonlyMap<string, string> = new Map(), common = nothingInCommon()) {
+    this.state = new SessionState(preparedMax, analyzer, this.clock, ownSettings, common);
   }
 
   /** The reasons, each with its name where it has one. */
@@ -124,10 +125,14 @@ export class Talk {
     return this.#take(this.state.replay({ statements: 'on_demand', ...options }));
   }
 
-  /** Statements are needed there. `failed`: parts that are refused. */
-  need(names: readonly string[] | 'all', failed: readonly number[] = []): readonly string[] {
+  /** Statements are needed there. `failed`: parts that are refused. `used`: those that may have other names there. */
+  need(
+    names: readonly string[] | 'all',
+    failed: readonly number[] = [],
+    used: readonly string[] = [],
+  ): readonly string[] {
     return this.#take(
-      this.state.prepareFor(names, () => this.facts),
+      this.state.prepareFor({ names, used }, () => this.facts),
       failed,
     );
   }
