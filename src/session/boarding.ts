@@ -2,6 +2,7 @@ import { TransactionStatus } from '../protocol/codes.js';
 import type { ErrorFields } from '../protocol/error-fields.js';
 import type { Relay } from '../relay/relay.js';
 import type { TextFacts } from '../sql/analysis.js';
+import { NodeError } from '../backend/node-error.js';
 import type { Berth, Berths, Target } from './berths.js';
 import type { ReplayOptions } from './state/attachment.js';
 import type { SessionContext } from './context.js';
@@ -18,6 +19,9 @@ const onDemand: Readonly<Record<Target, ReplayOptions>> = {
   primary: { statements: 'on_demand', listens: true },
   standby: { statements: 'on_demand', listens: false },
 };
+
+/** `invalid_sql_statement_name`: there is no prepared statement of the name. */
+const NO_SUCH_STATEMENT = '26000';
 
 const nothing: SessionReplay = { bytes: Buffer.alloc(0), types: [], parts: [] };
 
@@ -40,7 +44,8 @@ export class Boarding {
   readonly #replayer: Replayer;
   readonly #reading: () => TextFacts;
   readonly #context: SessionContext;
-  #lacksStatement = false;
+  /** Why statements could not be prepared on the attached backend, by the names that they would have there. */
+  readonly #lacks = new Map<string, NodeError>();
   #isAhead = false;
   /** Prepared statements are brought when they are needed, and not all at once. */
   readonly #isOnDemand: boolean;
@@ -118,18 +123,27 @@ export class Boarding {
 
   failed(fields: ErrorFields, part: number): void {
     this.#replayer.failed(fields, part);
+    const { kind, name } = this.#replayer.replay?.parts[part] ?? {};
+    if (kind === ReplayKind.Parse || kind === ReplayKind.Prepare) this.#lacks.set(name ?? '', new NodeError(fields));
   }
 
   /** A statement that the unit may need could not be prepared. */
   get lacksStatement(): boolean {
-    return this.#lacksStatement;
+    return this.#lacks.size > 0;
+  }
+
+  /** Why the statement could not be prepared that an error of the node says is not there; null: that is not known. */
+  causeOf({ sqlState, message }: ErrorFields): NodeError | null {
+    if (this.#lacks.size === 0 || sqlState !== NO_SUCH_STATEMENT) return null;
+    // In whatever language, it says the name.
+    for (const [name, cause] of this.#lacks) if (name !== '' && message.includes(name)) return cause;
+    return null;
   }
 
   /** Everything is answered; gives why the session cannot go on there, or null when it can. */
   done(): Error | null {
     const { failure, notice, replay, refused } = this.#replayer;
     if (replay !== null) this.#owner.state.replayed(replay, refused);
-    this.#lacksStatement = replay?.parts.some(({ kind }, at) => isOfStatement(kind) && refused.has(at)) === true;
     this.#replayer.begin(null);
     this.#isAhead = false;
     if (failure !== null) return failure;
@@ -151,6 +165,7 @@ export class Boarding {
 
   #plan(choice: UnitChoice | null): SessionReplay | null {
     const { state } = this.#owner;
+    if (this.#lacks.size > 0) this.#lacks.clear();
     const options = this.#isOnDemand ? onDemand[this.#berths.attached?.target ?? 'primary'] : allAtOnce;
     const begin = this.mustBegin;
     this.mustBegin = null;
@@ -184,8 +199,4 @@ export class Boarding {
     const changed = this.#greeter.update(backend);
     if (changed.length > 0) this.#owner.relay.say(changed);
   }
-}
-
-function isOfStatement(kind: ReplayKind): boolean {
-  return kind === ReplayKind.Parse || kind === ReplayKind.Prepare;
 }

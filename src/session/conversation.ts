@@ -252,7 +252,9 @@ export class Conversation implements RelayOwner {
     const isWrongRole =
       fields.sqlState === '25006' && this.#owner.target === 'primary' && fields.message.includes('recovery');
     if (isWrongRole) this.#context.counters.wrongRoleErrors += 1;
-    return this.#parts.overdue.inPlaceOf(fields);
+    // Of the statement itself the client would have heard what the proxy has heard, had it been there.
+    const cause = this.#parts.boarding.causeOf(fields);
+    return cause === null ? this.#parts.overdue.inPlaceOf(fields) : errorOf(cause);
   }
 
   onUnitEnd(): void {

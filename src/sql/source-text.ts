@@ -11,18 +11,22 @@ const DOLLAR_QUOTED = /^(\$[^$]*\$)([^]*)\1$/;
 export class SourceText {
   readonly #template: TemplateBuffer;
   readonly #text: Buffer;
+  readonly #range: readonly [start: number, end: number];
   readonly #escapesInStrings: boolean;
   #from: number;
   #to: number;
+  #isAlone: boolean;
   #wasUsed: boolean;
 
-  /** `template` and `text` are borrowed as long as this is used. */
-  constructor(template: TemplateBuffer, text: Buffer, escapesInStrings: boolean) {
+  /** `template` and `text` are borrowed as long as this is used; the text is `text[start, end)`. */
+  constructor(template: TemplateBuffer, text: Buffer, start: number, end: number, escapesInStrings: boolean) {
+    this.#range = [start, end];
     this.#template = template;
     this.#text = text;
     this.#escapesInStrings = escapesInStrings;
     this.#from = 0;
     this.#to = template.length;
+    this.#isAlone = false;
     this.#wasUsed = false;
   }
 
@@ -30,15 +34,21 @@ export class SourceText {
     return this.#wasUsed;
   }
 
-  /** From now on it is about this statement of the template. */
-  begin({ stmt_location: from = 0, stmt_len: length = 0 }: RawStmt): void {
+  /** From now on it is about this statement of the template; `isAlone`: which has no other one. */
+  begin({ stmt_location: from = 0, stmt_len: length = 0 }: RawStmt, isAlone: boolean): void {
     this.#from = from;
+    this.#isAlone = isAlone;
     this.#to = length === 0 ? this.#template.length : from + length;
   }
 
   /** The statement as it was written, from its first to its last token. */
   statement(): string {
     return this.#cut(this.#template.sourceOfRange(this.#from, this.#to));
+  }
+
+  /** The same with all that is around it in a text that has no other statement, which is how a node keeps the text of PREPARE. */
+  statementAsKept(): string {
+    return this.#isAlone ? this.#cut(this.#range) : this.statement();
   }
 
   /** The token at a location of the template, as it was written; empty when there is none. */

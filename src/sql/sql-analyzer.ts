@@ -46,7 +46,7 @@ export class TreeAnalyzer implements SqlAnalyzer {
     const template = this.#reader.out.toString();
     const verdict = this.#cache.get(template);
     if (verdict?.kind === 'analysis') return verdict.analysis;
-    const source = new SourceText(this.#reader.out, buffer, escapesInStrings);
+    const source = new SourceText(this.#reader.out, buffer, start, end, escapesInStrings);
     if (verdict !== undefined) return analyzeAll(verdict.statements, source, template);
     const { out } = this.#reader;
     const parsed = this.#parser.parse(out.bytes, 0, out.length);
@@ -64,7 +64,7 @@ export class TreeAnalyzer implements SqlAnalyzer {
     if (reading !== Reading.Ok) return reading === Reading.TooLarge ? tooLarge : unknown;
     const parsed = this.#parser.parse(out.bytes, 0, out.length);
     if (parsed.kind !== 'tree') return unknown;
-    const source = new SourceText(out, buffer, escapesInStrings);
+    const source = new SourceText(out, buffer, start, end, escapesInStrings);
     const analysis = analyzeAll(parsed.statements, source, template);
     if (!source.wasUsed) this.#cache.set(template, { kind: 'analysis', analysis });
     return analysis;
@@ -74,7 +74,7 @@ export class TreeAnalyzer implements SqlAnalyzer {
 function analyzeAll(statements: readonly RawStmt[], source: SourceText, template: string): Analysis {
   return {
     statements: statements.map((raw) => {
-      source.begin(raw);
+      source.begin(raw, statements.length === 1);
       return raw.stmt === undefined ? unreadStatement(PinReason.UnknownStatement) : analyzeStatement(raw.stmt, source);
     }),
     template,

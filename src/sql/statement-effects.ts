@@ -163,7 +163,7 @@ class StatementReading implements TreeVisitor {
     const found = this.#found;
     if ('PrepareStmt' in node) {
       const { name = '', query } = node.PrepareStmt;
-      const sql = this.#source.statement();
+      const sql = this.#source.statementAsKept();
       if (query === undefined) found.pin(PinReason.UnknownStatement);
       else found.add({ kind: 'prepare', name, sql, prepared: analyzeStatement(query, this.#source) });
       this.#repeat = Repeat.Always;

@@ -282,3 +282,22 @@ test('a backend keeps so many prepared statements, and those that are used', asy
     assert.equal(await one(observer, 'select how_many()'), '5');
   }
 });
+
+test('of a statement that cannot be prepared any more the client hears why', async (t) => {
+  const proxy = await start(t, 2);
+  const [first, second] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(first, 'create temp table gone (n int)', 'prepare q as select * from gone');
+  first.send(parse('select n from gone', { name: 's' }), sync());
+  assert.equal(typesOf(await first.reply()), '1Z');
+  await run(first, 'drop table gone');
+  // Whichever it gets next, it has been prepared on one of them only.
+  await run(second, 'begin', 'select 1');
+  for (const free of [false, true]) {
+    if (free) await run(second, 'commit');
+    assert.equal((await first.query('execute q')).error?.code, '42P01');
+    first.send(bind({ statement: 's' }), execute(), sync());
+    assert.equal((await first.reply()).error?.code, '42P01');
+  }
+  first.send(bind({ statement: 'other' }), execute(), sync());
+  assert.equal((await first.reply()).error?.code, '26000');
+});

@@ -125,6 +125,10 @@ test('a statement that cannot be prepared is no end of the session', () => {
   boarding.failed({ severity: 'ERROR', sqlState: '42P01', message: 'no', detail: null, hint: null, routine: '' }, 0);
   assert.equal(boarding.done(), null);
   assert.equal(boarding.lacksStatement, true);
+  const missing = { severity: 'ERROR', sqlState: '26000', detail: null, hint: null, routine: '' };
+  const causeOf = (message: string) => boarding.causeOf({ ...missing, message })?.sqlState;
+  assert.equal(causeOf('prepared statement "one" does not exist'), '42P01');
+  assert.equal(causeOf('prepared statement "two" does not exist'), undefined);
 });
 
 test('a setting that is refused is', () => {

@@ -38,9 +38,9 @@ export class StatementReader {
     if (this.#reader.read(bytes, 0, bytes.length, escapesInStrings, true) !== Reading.Ok) return null;
     const parsed = this.parser.parse(out.bytes, 0, out.length);
     if (parsed.kind !== 'tree') return null;
-    const source = new SourceText(out, bytes, escapesInStrings);
+    const source = new SourceText(out, bytes, 0, bytes.length, escapesInStrings);
     const statements = parsed.statements.map((raw) => {
-      source.begin(raw);
+      source.begin(raw, parsed.statements.length === 1);
       if (raw.stmt === undefined) throw new Error('a statement without a tree');
       return analyzeStatement(raw.stmt, source);
     });

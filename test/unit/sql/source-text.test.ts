@@ -7,7 +7,10 @@ function sourceOf(sql: string, escapesInStrings = false): { readonly source: Sou
   const reader = new TemplateReader();
   const text = Buffer.from(sql);
   reader.read(text, 0, text.length, escapesInStrings, false);
-  return { source: new SourceText(reader.out, text, escapesInStrings), template: reader.out.toString() };
+  return {
+    source: new SourceText(reader.out, text, 0, text.length, escapesInStrings),
+    template: reader.out.toString(),
+  };
 }
 
 test('strings mean what PostgreSQL takes them for', () => {
@@ -47,7 +50,7 @@ test('tokens are found by where they begin in the template', () => {
 
 test('it knows whether it was asked for anything', () => {
   const { source } = sourceOf("SET a = 'b'");
-  source.begin({});
+  source.begin({}, true);
   assert.equal(source.valueOf("'b'"), 'b');
   assert.ok(!source.wasUsed);
   assert.equal(source.statement(), "SET a = 'b'");
@@ -56,11 +59,19 @@ test('it knows whether it was asked for anything', () => {
 
 test('statements are cut out by their place in the template', () => {
   const { source, template } = sourceOf("  SELECT 'long literal' ; SET a /* b */ = 'c' ; ");
-  source.begin({ stmt_location: 0, stmt_len: template.indexOf(';') });
+  source.begin({ stmt_location: 0, stmt_len: template.indexOf(';') }, false);
   assert.equal(source.statement(), "SELECT 'long literal'");
   const behind = template.indexOf(';') + 1;
-  source.begin({ stmt_location: behind, stmt_len: template.lastIndexOf(';') - behind });
+  source.begin({ stmt_location: behind, stmt_len: template.lastIndexOf(';') - behind }, false);
   assert.equal(source.statement(), "SET a /* b */ = 'c'");
-  source.begin({ stmt_location: template.length });
+  source.begin({ stmt_location: template.length }, false);
   assert.equal(source.statement(), '');
+});
+
+test('a statement that is alone is kept with all that is around it, one of several by itself', () => {
+  const { source, template } = sourceOf(" /* a */ PREPARE p AS SELECT 'x' ; ");
+  source.begin({ stmt_location: 0, stmt_len: template.indexOf(';') }, true);
+  assert.equal(source.statementAsKept(), " /* a */ PREPARE p AS SELECT 'x' ; ");
+  source.begin({ stmt_location: 0, stmt_len: template.indexOf(';') }, false);
+  assert.equal(source.statementAsKept(), "PREPARE p AS SELECT 'x'");
 });

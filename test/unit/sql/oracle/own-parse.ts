@@ -20,9 +20,9 @@ export function parseItself(parser: SqlParser, text: Buffer): readonly Statement
   });
   if (tokens.isOverflowing) return null;
   tokens.length = text.length;
-  const source = new SourceText(tokens, text, false);
+  const source = new SourceText(tokens, text, 0, text.length, false);
   return parsed.statements.map((raw) => {
-    source.begin(raw);
+    source.begin(raw, parsed.statements.length === 1);
     if (raw.stmt === undefined) throw new Error('a statement without a tree');
     return analyzeStatement(raw.stmt, source);
   });
