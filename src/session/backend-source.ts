@@ -8,6 +8,7 @@ import type { NodeDecision } from './navigator.js';
 
 /** What a source needs of its session. */
 export interface BackendSourceOwner {
+  readonly id: number;
   readonly identity: SessionIdentity;
   /** It shares its backends with other sessions. */
   readonly isPooled: boolean;
@@ -20,6 +21,7 @@ export class BackendSource {
   readonly #owner: BackendSourceOwner;
   readonly #context: SessionContext;
   readonly #fits: (backend: Backend) => boolean;
+  readonly #isFree: (backend: Backend) => boolean;
   readonly #isLast: (backend: Backend) => boolean;
   #ticket: PoolTicket | null = null;
   /** What was asked for last, and in which picture of the cluster. */
@@ -32,6 +34,7 @@ export class BackendSource {
     this.#owner = owner;
     this.#context = context;
     this.#fits = (backend) => owner.fits(backend);
+    this.#isFree = (backend) => owner.fits(backend) && !context.shared.isMissed(backend, owner.id);
     this.#isLast = (backend) => backend === this.#last && owner.fits(backend);
   }
 
@@ -51,11 +54,14 @@ export class BackendSource {
     return this.#request;
   }
 
-  /** One that other sessions have used, if there is one; first the one that this session has used last, which has most of its state. */
+  /**
+   * One that other sessions have used, if there is one; first the one that this session has used last, which has most of its state, and
+   * last one that another session may want back.
+   */
   takeShared(request: BackendRequest): Backend | null {
     const { pool } = this.#context;
     const last = this.#last === null || this.#last.closed ? null : pool.take(request, this.#isLast);
-    this.#last = last ?? pool.take(request, this.#fits);
+    this.#last = last ?? pool.take(request, this.#isFree) ?? pool.take(request, this.#fits);
     return this.#last;
   }
 

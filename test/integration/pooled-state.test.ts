@@ -301,3 +301,20 @@ test('of a statement that cannot be prepared any more the client hears why', asy
   first.send(bind({ statement: 'other' }), execute(), sync());
   assert.equal((await first.reply()).error?.code, '26000');
 });
+
+test('a backend with numbers of a sequence is given to others only when there is no other', async (t) => {
+  const proxy = await start(t, 3);
+  const sessions = await Promise.all(Array.from({ length: 3 }, () => proxy.login('primary')));
+  const [first, second, third] = sessions;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  // So that there are three backends.
+  await Promise.all(sessions.map((session) => run(session, 'begin', 'select 1')));
+  await Promise.all(sessions.map((session) => run(session, 'commit')));
+  await Promise.all([first.end(), second.end()]);
+  const [taker, other] = [await proxy.login('primary'), await proxy.login('primary')];
+  const number = await one(taker, `select nextval('numbers')`);
+  for (let n = 0; n < 5; n += 1) await run(other, 'select 1');
+  await run(third, 'begin', 'select 1');
+  await run(other, 'select 1');
+  assert.equal(await one(taker, `select currval('numbers')`), number);
+});

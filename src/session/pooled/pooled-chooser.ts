@@ -32,6 +32,7 @@ export class PooledChooser {
       shows: null,
       leaves: false,
       asksSequences: ahead.asksSequences,
+      takesNumbers: ahead.takesNumbers,
       isRead: false,
     };
   }

@@ -14,6 +14,7 @@ const HEADER_BYTES = 5;
 
 /** What pooling needs of its session. */
 export interface PoolingOwner {
+  readonly id: number;
   readonly intent: SessionIntent;
   readonly state: SessionState;
   readonly relay: Relay;
@@ -54,8 +55,9 @@ export class Pooling {
   }
 
   /** The unit goes to the attached backend, where some of its statements may have other names. */
-  admitted({ used }: UnitChoice): void {
-    const { state, relay } = this.#owner;
+  admitted({ used, takesNumbers }: UnitChoice): void {
+    const { id, state, relay } = this.#owner;
+    if (takesNumbers && relay.backend !== null) this.#context.shared.takesNumbers(relay.backend, id);
     this.#aliases = used.length === 0 ? null : state.aliasesOf(used);
     relay.substitutes = this.#aliases !== null;
   }

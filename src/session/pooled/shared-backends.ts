@@ -15,6 +15,8 @@ interface SharedBackend {
   readonly applied: Applied;
   /** The session that has used it last; 0: none. */
   user: number;
+  /** That one has taken numbers of sequences there, and nobody else has used it since: it may ask for them. */
+  hasNumbers: boolean;
 }
 
 /** What sessions that get each other's backends know of them: what each one has of a session's state, whoever's that was. */
@@ -54,12 +56,28 @@ export class SharedBackends {
     const known = this.#of(backend);
     if (known.user === session) return false;
     known.user = session;
+    known.hasNumbers = false;
     return true;
   }
 
   /** The session gives the backend back. */
   usedBy(backend: Backend, session: number): void {
-    this.#of(backend).user = session;
+    const known = this.#of(backend);
+    if (known.user === session) return;
+    known.user = session;
+    known.hasNumbers = false;
+  }
+
+  /** The session takes numbers of sequences there. */
+  takesNumbers(backend: Backend, session: number): void {
+    this.usedBy(backend, session);
+    this.#of(backend).hasNumbers = true;
+  }
+
+  /** Another session may ask there for the numbers that it was given, and would rather find nobody else's. */
+  isMissed(backend: Backend, session: number): boolean {
+    const known = this.#backends.get(backend);
+    return known?.hasNumbers === true && known.user !== session;
   }
 
   /** The backend is cleaned, and has nothing any more. */
@@ -70,7 +88,7 @@ export class SharedBackends {
   #of(backend: Backend): SharedBackend {
     let known = this.#backends.get(backend);
     if (known === undefined) {
-      known = { applied: new Applied(this.#statementsMax), user: 0 };
+      known = { applied: new Applied(this.#statementsMax), user: 0, hasNumbers: false };
       this.#backends.set(backend, known);
     }
     return known;

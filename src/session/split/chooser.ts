@@ -32,6 +32,8 @@ export interface UnitChoice {
   readonly leaves: boolean;
   /** It asks what numbers the session was given by sequences: no other session's must be left there. */
   readonly asksSequences: boolean;
+  /** It takes numbers of sequences, for which the session may ask later. */
+  readonly takesNumbers: boolean;
   /** Wherever it runs: it is proven to change nothing. */
   readonly isRead: boolean;
 }
@@ -46,6 +48,7 @@ export const greeting: UnitChoice = {
   shows: null,
   leaves: false,
   asksSequences: false,
+  takesNumbers: false,
   isRead: true,
 };
 
@@ -148,8 +151,8 @@ export class Chooser {
     // Behind a Flush a standby is left, if need be, and the primary is not.
     const isOpen = ahead.extent === Extent.Flushed && target === 'standby' && !ahead.needsAll;
     const names = isOpen ? ahead.names : ahead.namesAtHand;
-    const { used, asksSequences } = ahead;
-    return { target, reason, names, used, mistake, shows, leaves: false, asksSequences, isRead };
+    const { used, asksSequences, takesNumbers } = ahead;
+    return { target, reason, names, used, mistake, shows, leaves: false, asksSequences, takesNumbers, isRead };
   }
 
   #reasonForPrimary(): string | null {

@@ -61,6 +61,8 @@ export class UnitAhead {
   extent: Extent = 'whole';
   /** It asks what numbers the session was given by sequences. */
   asksSequences = false;
+  /** It takes numbers of sequences, for which the session may ask later. */
+  takesNumbers = false;
   /** It runs something that cannot be known. */
   hasUnknown = false;
   /** Something of it is bound or executed, and not only parsed and described. */
@@ -113,6 +115,7 @@ export class UnitAhead {
     this.extent = Extent.Whole;
     this.needsAll = false;
     this.asksSequences = false;
+    this.takesNumbers = false;
     this.hasUnknown = false;
     this.executes = false;
     this.hint = null;
@@ -207,7 +210,10 @@ export class UnitAhead {
     this.analyses.push(analysis);
     if (!addNeededNames(analysis, this.#analysisOf, this.#inTexts)) this.needsAll = true;
     for (const name of this.#inTexts) if (!this.names.includes(name)) this.names.push(name);
-    if (analysis.statements.some(asksSequences)) this.asksSequences = true;
+    for (const statement of analysis.statements) {
+      if (asksSequences(statement)) this.asksSequences = true;
+      if (statement.functions.length > 0 && statement.functions.some(isOfNumbers)) this.takesNumbers = true;
+    }
   }
 
   #isMentioned(name: string): boolean {
@@ -230,6 +236,10 @@ export class UnitAhead {
     }
     this.hint ??= this.#reader.hintOf(name, facts);
   }
+}
+
+function isOfNumbers(name: string): boolean {
+  return name === 'nextval' || name === 'setval';
 }
 
 function asksSequences({ effects }: StatementAnalysis): boolean {
