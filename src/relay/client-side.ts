@@ -143,7 +143,7 @@ export class ClientSide implements WireHandler, FrameHandler {
   }
 
   onDrain(): void {
-    this.#parts.flow.clientDrained(this.backend);
+    this.#parts.flow.clientDrained(this.backend, this.isHeld);
   }
 
   onEnd(): void {

@@ -5,6 +5,8 @@ import type { Wire } from '../net/wire.js';
 export class Flow {
   readonly #client: Wire;
   #isClientFull = false;
+  /** It is full of what the relay itself has answered. */
+  #isClientChoked = false;
   #isBackendFull = false;
   /** Goes to the backend in front of what the client sends next, in one write. */
   #ahead: Buffer | null = null;
@@ -13,11 +15,14 @@ export class Flow {
     this.#client = client;
   }
 
-  /** Sends to the client. */
+  /** Sends to the client. Where no node owes an answer, what it asks may be answered by the relay: then it is not read until it listens. */
   toClient(bytes: Buffer, backend: Backend | null): void {
     if (this.#client.write(bytes)) return;
     this.#isClientFull = true;
     backend?.wire.pause();
+    if (backend !== null && !backend.tracker.isEmpty) return;
+    this.#isClientChoked = true;
+    this.#client.pause();
   }
 
   /** Lets messages wait for what the client is about to send, behind those that wait already. */
@@ -34,9 +39,12 @@ export class Flow {
   }
 
   /** The client has room again. */
-  clientDrained(backend: Backend | null): void {
+  clientDrained(backend: Backend | null, isClientStopped: boolean): void {
     this.#isClientFull = false;
     backend?.wire.resume();
+    if (!this.#isClientChoked) return;
+    this.#isClientChoked = false;
+    this.regulateClient(isClientStopped);
   }
 
   /** The backend has room again, or is another one. */
@@ -54,7 +62,7 @@ export class Flow {
 
   /** Reads the client unless its input is stopped or has nowhere to go. */
   regulateClient(isClientStopped: boolean): void {
-    if (isClientStopped || this.#isBackendFull) this.#client.pause();
+    if (isClientStopped || this.#isBackendFull || this.#isClientChoked) this.#client.pause();
     else this.#client.resume();
   }
 }

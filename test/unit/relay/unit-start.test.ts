@@ -260,3 +260,28 @@ test('a message of the client is replaced, and goes out with what is behind it i
   bench.node.hear(node.columns(), node.bound(), node.complete('SELECT 0'), node.ready());
   assert.equal(bench.heard, 'T 2 C(SELECT 0) ZI');
 });
+
+// ---- a client that does not listen
+
+test('a client that does not listen to what the relay itself answers is not read until it does', () => {
+  bench.relay.detach();
+  bench.client.hasRoom = false;
+  bench.client.hear(frontend.sync(), frontend.sync());
+  assert.equal(bench.heard, 'ZI ZI', 'what had come is answered');
+  assert.equal(bench.client.isPaused, true);
+  bench.client.hear(frontend.sync());
+  assert.equal(bench.heard, '');
+  bench.client.drain();
+  assert.equal(bench.client.isPaused, false);
+  bench.client.read();
+  assert.equal(bench.heard, 'ZI');
+});
+
+test('while a node owes it answers the node is not read, and the client is', () => {
+  bench.client.hear(frontend.query('select 1'), frontend.query('select 2'));
+  bench.client.hasRoom = false;
+  bench.node.hear(node.complete(), node.ready());
+  assert.deepEqual([bench.client.isPaused, bench.node.isPaused], [false, true]);
+  bench.client.drain();
+  assert.equal(bench.node.isPaused, false);
+});
