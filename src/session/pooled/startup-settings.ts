@@ -1,39 +1,11 @@
 import { isOwnValue } from '../../sql/setting-effects.js';
 import type { SessionIntent } from '../context.js';
 import type { Identities } from '../state/identities.js';
+import { FREE_SETTINGS } from '../state/free-settings.js';
 import { anywhere, quotedString } from '../state/kept.js';
 import type { Kept } from '../state/kept.js';
 import { optionWords, settingOf } from '../startup-options.js';
 
-/**
- * Settings that a client may name in its startup packet and that any session may as well set later, with the same value and the same
- * meaning; in lower case. What else it names there needs a backend that was opened with it.
- */
-const SETTABLE: ReadonlySet<string> = new Set([
-  'application_name',
-  'bytea_output',
-  'client_encoding',
-  'client_min_messages',
-  'datestyle',
-  'default_transaction_deferrable',
-  'default_transaction_isolation',
-  'default_transaction_read_only',
-  'extra_float_digits',
-  'geqo',
-  'idle_in_transaction_session_timeout',
-  'intervalstyle',
-  'jit',
-  'lc_monetary',
-  'lc_numeric',
-  'lc_time',
-  'lock_timeout',
-  'search_path',
-  'standard_conforming_strings',
-  'statement_timeout',
-  'synchronous_commit',
-  'timezone',
-  'work_mem',
-]);
 /** SET takes one string for one name and quotes it; set_config takes it for a list, as the startup packet does. */
 const LISTS_OF_NAMES: ReadonlySet<string> = new Set(['search_path']);
 /** No control character, nothing beyond ASCII, and no backslash: what such a text means hangs on no other setting. */
@@ -42,7 +14,7 @@ const VALUE_CHARS_MAX = 1000;
 
 /** The startup parameters of a session that shares its backends. */
 export interface StartupParameters {
-  /** What each backend is told, by the name of the setting in lower case. */
+  /** What each backend is told, as if the session had set it, by the name of the setting in lower case. */
   readonly settings: ReadonlyMap<string, string>;
   /** What backends must have been opened with. */
   readonly rest: ReadonlyMap<string, string>;
@@ -94,7 +66,7 @@ export function keptOf(settings: ReadonlyMap<string, string>, identities: Identi
 }
 
 function isSettable(name: string, value: string): boolean {
-  return SETTABLE.has(name) && value.length <= VALUE_CHARS_MAX && PLAIN.test(value);
+  return FREE_SETTINGS.has(name) && value.length <= VALUE_CHARS_MAX && PLAIN.test(value);
 }
 
 /** One way to write what most drivers ask for each in its own, so that their sessions find backends that have it. */

@@ -1,4 +1,5 @@
 import type { Replay } from '../../relay/relay.js';
+import { FREE_SETTINGS } from './free-settings.js';
 import { quotedString } from './kept.js';
 import { statementMessages, tidyUpMessages } from './own-messages.js';
 
@@ -69,34 +70,11 @@ const HARMLESS: ReadonlySet<ReplayKind> = new Set([
   ReplayKind.Start,
 ]);
 
-/** Settings that any session can set to whatever it could set them to once, on any backend. */
-const SURE_SETTINGS: ReadonlySet<string> = new Set([
-  'application_name',
-  'bytea_output',
-  'client_encoding',
-  'client_min_messages',
-  'datestyle',
-  'default_transaction_deferrable',
-  'default_transaction_isolation',
-  'default_transaction_read_only',
-  'extra_float_digits',
-  'idle_in_transaction_session_timeout',
-  'intervalstyle',
-  'jit',
-  'lock_timeout',
-  'search_path',
-  'standard_conforming_strings',
-  'statement_timeout',
-  'synchronous_commit',
-  'timezone',
-  'work_mem',
-]);
-
 /** The unit may be sent behind it without a look at the answers. Of all else it must be known that it has arrived. */
 export function isSure({ parts }: SessionReplay): boolean {
   return parts.every(
     ({ kind, name }) =>
-      HARMLESS.has(kind) || (kind === ReplayKind.Setting && (SURE_SETTINGS.has(name) || name.includes('.'))),
+      HARMLESS.has(kind) || (kind === ReplayKind.Setting && (FREE_SETTINGS.has(name) || name.includes('.'))),
   );
 }
 
