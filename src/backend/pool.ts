@@ -211,20 +211,36 @@ export class Pool {
     }
   }
 
-  /** Closes the backends of a database, or all (null): the idle ones now, the others when they are given back. */
+  /**
+   * Closes the backends of a database, or all (null): the idle ones now, the others when they are given back, and those that are logging in
+   * when they have.
+   */
   retire(database: string | null, reason: string): void {
     for (const pooled of this.#backends.values()) {
       if (database !== null && pooled.kind.bucket.database !== database) continue;
       pooled.isRetired = true;
       if (pooled.use === Use.Idle) this.#close(pooled, reason);
     }
+    for (const bucket of this.#buckets.values()) {
+      if (database !== null && bucket.database !== database) continue;
+      for (const opening of bucket.openings) opening.isRetired ||= opening.isStarted;
+    }
   }
 
-  /** How many are still to be closed when they are given back. */
+  /** It is to be closed when it is given back. */
+  isRetired(backend: Backend): boolean {
+    return this.#backends.get(backend)?.isRetired === true;
+  }
+
+  /** How many are still to be closed because of `retire`. */
   retiring(database: string | null): number {
     let count = 0;
     for (const { isRetired, kind } of this.#backends.values()) {
       if (isRetired && (database === null || kind.bucket.database === database)) count += 1;
+    }
+    for (const bucket of this.#buckets.values()) {
+      if (database !== null && bucket.database !== database) continue;
+      for (const { isRetired } of bucket.openings) if (isRetired) count += 1;
     }
     return count;
   }
@@ -270,6 +286,7 @@ export class Pool {
     const kind = this.#buckets.kindOf(bucket, request);
     this.#spread = (this.#spread + SPREAD_STEP) % 1;
     const pooled = new PooledBackend(backend, kind, this.#spread, (gone) => this.#onGone(gone));
+    pooled.isRetired = opening.isRetired;
     this.#backends.set(backend, pooled);
     this.#buckets.add(pooled);
     bucket.hasOpened = true;

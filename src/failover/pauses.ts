@@ -15,7 +15,7 @@ const LOOK_MAX_MS = 250;
 
 /** The part of the pool that is needed. */
 export interface RetiringPool {
-  /** Closes the backends of a database, or all (null): the idle ones now, the others when they are given back. */
+  /** Closes the backends of a database, or all (null): the idle ones now, the others as soon as nobody has them. */
   retire(database: string | null, reason: string): void;
   /** How many are still to be closed. */
   retiring(database: string | null): number;
@@ -42,8 +42,8 @@ export class Pauses implements PauseGate {
   #isAllPaused = false;
   readonly #paused = new Set<string>();
   readonly #disabled = new Set<string>();
-  /** What is connected anew, null: all; backends that were opened before that time are to go. */
-  readonly #reconnects = new Map<string | null, number>();
+  /** What is connected anew, null: all, as long as backends of before are left. */
+  readonly #reconnects = new Set<string | null>();
   #timer: ClockTimer | null = null;
   #lookInMs = LOOK_FIRST_MS;
 
@@ -85,12 +85,6 @@ export class Pauses implements PauseGate {
 
   isPaused(database: string): boolean {
     return this.#isAllPaused || this.#paused.has(database);
-  }
-
-  leftBefore(database: string): number {
-    if (this.isPaused(database)) return Number.POSITIVE_INFINITY;
-    const [ofAll, own] = [this.#reconnects.get(null), this.#reconnects.get(database)];
-    return Math.max(ofAll ?? Number.NEGATIVE_INFINITY, own ?? Number.NEGATIVE_INFINITY);
   }
 
   holdOf(database: string): Hold {
@@ -154,10 +148,10 @@ export class Pauses implements PauseGate {
 
   /** Backends that are open now are closed: idle ones at once, the others as soon as their sessions can leave them. */
   reconnect(database: string | null): void {
-    const { clock, logger, pool } = this.#parts;
+    const { logger, pool } = this.#parts;
     logger.info({ database: database ?? 'all' }, 'backends are opened anew');
     pool.retire(database, 'reconnect');
-    this.#reconnects.set(database, clock.nowMs());
+    this.#reconnects.add(database);
     for (const session of this.#sessionsOf(database)) session.reconsider();
     this.#lookSoon();
   }
@@ -218,7 +212,7 @@ export class Pauses implements PauseGate {
     const { pool, registry } = this.#parts;
     for (const session of [...registry.all()]) if (session.nodes.length > 0) session.leaveOld();
     for (const database of this.#isAllPaused ? [null] : this.#paused) pool.retire(database, 'paused');
-    for (const database of [...this.#reconnects.keys()]) {
+    for (const database of [...this.#reconnects]) {
       if (pool.retiring(database) === 0) this.#reconnects.delete(database);
     }
     if (this.#timer !== null || !this.takesBack) return;

@@ -1,10 +1,18 @@
 import type { Backend } from '../backend/backend.js';
 import type { BackendCallback, BackendRequest, PoolTicket } from '../backend/pool/pool-request.js';
 import type { ClusterView } from '../cluster/view.js';
+import type { ClockTimer } from '../util/clock.js';
 import { backendRequest } from './backend-request.js';
 import type { SessionContext } from './context.js';
 import type { SessionIdentity } from './identity.js';
 import type { NodeDecision } from './navigator.js';
+
+/**
+ * Nobody asks so often within one turn of the event loop who makes use of what he gets. Whoever does is made to wait: else nothing else
+ * would ever have its turn, in the whole proxy.
+ */
+const ASKS_PER_TURN_MAX = 20;
+const RESTLESS_PAUSE_MS = 50;
 
 /** What a source needs of its session. */
 export interface BackendSourceOwner {
@@ -24,6 +32,9 @@ export class BackendSource {
   readonly #isFree: (backend: Backend) => boolean;
   readonly #isLast: (backend: Backend) => boolean;
   #ticket: PoolTicket | null = null;
+  #asks = 0;
+  #turnMs = 0;
+  #pause: ClockTimer | null = null;
   /** What was asked for last, and in which picture of the cluster. */
   #request: BackendRequest | null = null;
   #view: ClusterView | null = null;
@@ -40,7 +51,7 @@ export class BackendSource {
 
   /** One is on its way, or waited for. */
   get isBusy(): boolean {
-    return this.#ticket !== null;
+    return this.#ticket !== null || this.#pause !== null;
   }
 
   /** What to ask the pool for; null: the node has left the cluster. */
@@ -67,6 +78,35 @@ export class BackendSource {
 
   /** Asks for one; `done` is called once, and not from inside this call. True: it must be waited for. */
   ask(request: BackendRequest, done: BackendCallback): boolean {
+    if (!this.#isRestless()) return this.#acquire(request, done);
+    const { logger, clock } = this.#context;
+    logger.error(
+      { session: this.#owner.id, node: request.node },
+      'the session does not use the backends that it asks for',
+    );
+    this.#pause = clock.setTimer(RESTLESS_PAUSE_MS, () => {
+      this.#pause = null;
+      this.#acquire(request, done);
+    });
+    return false;
+  }
+
+  /** None is wanted any more: `done` is not called. */
+  cancel(): void {
+    this.#ticket?.cancel();
+    this.#ticket = null;
+    if (this.#pause !== null) this.#context.clock.clearTimer(this.#pause);
+    this.#pause = null;
+  }
+
+  #isRestless(): boolean {
+    const turnMs = this.#context.turnClock.nowMs();
+    this.#asks = turnMs === this.#turnMs ? this.#asks + 1 : 1;
+    this.#turnMs = turnMs;
+    return this.#asks > ASKS_PER_TURN_MAX;
+  }
+
+  #acquire(request: BackendRequest, done: BackendCallback): boolean {
     this.#ticket = this.#context.pool.acquire(
       request,
       (error, backend) => {
@@ -76,11 +116,5 @@ export class BackendSource {
       this.#owner.isPooled ? this.#fits : null,
     );
     return this.#ticket.isQueued;
-  }
-
-  /** None is wanted any more: `done` is not called. */
-  cancel(): void {
-    this.#ticket?.cancel();
-    this.#ticket = null;
   }
 }

@@ -60,8 +60,6 @@ export interface PauseGate {
   isPaused(database: string): boolean;
   /** Where its units wait; without a time limit. */
   holdOf(database: string): Hold;
-  /** Backends of it that were opened before that time (monotonic) are to be left; minus infinity: none is. */
-  leftBefore(database: string): number;
   /** New clients of it are refused. */
   isDisabled(database: string): boolean;
 }

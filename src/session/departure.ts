@@ -71,14 +71,12 @@ export class Departure {
 
   /** Gives idle backends back that an operator wants closed; what cannot be told to be free is asked for. */
   leaveOld(): void {
-    const { pauses } = this.#context;
-    const { database } = this.#owner.identity;
-    const openedBeforeMs = pauses.leftBefore(database);
-    if (openedBeforeMs === Number.NEGATIVE_INFINITY) return;
-    const reason = pauses.isPaused(database) ? 'paused' : 'reconnect';
+    const { pauses, pool } = this.#context;
+    const isPaused = pauses.isPaused(this.#owner.identity.database);
+    const reason = isPaused ? 'paused' : 'reconnect';
     const { attached, parked } = this.#berths;
     for (const berth of [parked, attached]) {
-      if (berth === null || berth.backend.openedAtMs >= openedBeforeMs) continue;
+      if (berth === null || !(isPaused || pool.isRetired(berth.backend))) continue;
       this.#leaveBerth(berth, berth.backend.identity.node, reason);
     }
   }

@@ -168,6 +168,31 @@ for (const mode of modes) {
       );
     });
 
+    it('a backend that is logging in at RECONNECT serves nobody, and everybody else is served meanwhile', async (t) => {
+      const lab = await ControlsYard.start(t, cluster, mode);
+      const [first, other, admin] = [await lab.client(), await lab.client('rw', 'other'), await lab.admin()];
+      for (const client of [first, other]) await client.rows('select 1');
+      await admin.query('RECONNECT');
+      await admin.query('WAIT_CLOSE');
+      await other.rows('select 1');
+      const slowLogin = async (seconds: number): Promise<void> => {
+        await cluster.sql(`alter system set post_auth_delay = ${seconds}`);
+        await cluster.sql('select pg_reload_conf()');
+      };
+      await slowLogin(1);
+      t.after(() => slowLogin(0));
+      const started = 'select backend_start from pg_stat_activity where pid = pg_backend_pid()';
+      first.send(frontend.query('select 1'));
+      assert.equal(await first.isSilentFor(300), true);
+      const [[reconnectedAt = null] = []] = await other.rows('select clock_timestamp()');
+      await admin.query('RECONNECT app');
+      assert.equal((await other.query('select 1')).error, null);
+      assert.deepEqual((await admin.query('WAIT_CLOSE app')).tags, ['WAIT_CLOSE']);
+      assert.deepEqual((await first.reply()).rows, [['1']]);
+      const isNew = await first.rows(`select (${started}) > '${reconnectedAt}'`);
+      assert.deepEqual(isNew, [['t']]);
+    });
+
     it('what a session has left behind is there again after RECONNECT and after a pause', async (t) => {
       const lab = await ControlsYard.start(t, cluster, mode);
       const [client, admin] = [await lab.client('split'), await lab.admin()];

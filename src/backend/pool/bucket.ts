@@ -202,6 +202,8 @@ export class Opening implements ChainLink<Opening> {
   waiter: Waiter | null;
   /** The log-in has begun; before, it waits for its turn. */
   isStarted = false;
+  /** What comes of it is closed at once. */
+  isRetired = false;
   previous: Opening | null = null;
   next: Opening | null = null;
 
@@ -217,6 +219,7 @@ export class Opening implements ChainLink<Opening> {
   suits(request: BackendRequest): boolean {
     const own = this.request;
     return (
+      !this.isRetired &&
       own.startupKey === request.startupKey &&
       own.isShared === request.isShared &&
       own.host === request.host &&

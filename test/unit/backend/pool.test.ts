@@ -392,6 +392,22 @@ test('backends that are retired are closed as they become free, and those opened
   assert.ok(bench.wireOf(inUse).closed && !bench.wireOf(fresh).closed && !bench.wireOf(elsewhere).closed);
 });
 
+test('a backend that is logging in when all are retired is closed when it has, and whoever waits for it gets another one', async () => {
+  const bench = new PoolBench({ loginConcurrency: 1 });
+  const [first, second] = [bench.ask(), bench.ask()];
+  await bench.settle();
+  bench.pool.retire('app', 'reconnect');
+  assert.equal(bench.pool.retiring('app'), 1, 'the log-in of the second one begins later');
+  const old = bench.connector.logins[0]?.ok();
+  await bench.settle();
+  assert.deepEqual([old?.closed, first.isWaiting, second.isWaiting], [true, true, true]);
+  assert.equal(bench.pool.retiring('app'), 0);
+  await bench.allIn();
+  assert.deepEqual([first.isWaiting, second.isWaiting], [false, false]);
+  for (const asker of [first, second])
+    assert.equal(asker.backend !== null && bench.pool.isRetired(asker.backend), false);
+});
+
 test('new bounds hold at once: who waits is served when they are raised, and what is above is closed when it is free', async () => {
   const bench = new PoolBench({ size: 1 });
   const holder = await bench.open();

@@ -31,6 +31,8 @@ export class BerthsBench {
   readonly parkedLost: { readonly berth: Berth; readonly farewell: ErrorFields | null }[] = [];
   readonly wires = new Map<Backend, FakeWire>();
   isCleanable = true;
+  /** What it has is to be closed. */
+  isRetired = false;
   route: SessionIntent['route'] = 'split';
   readonly context: SessionContext;
   readonly berths: Berths;
@@ -48,6 +50,7 @@ export class BerthsBench {
           released.push({ backend, reason, isCleanable });
           backend.attach(deafSink, SinkMode.Own);
         },
+        isRetired: () => this.isRetired,
       },
     } as unknown as SessionContext;
     const isCleanable = (): boolean => this.isCleanable;

@@ -91,10 +91,10 @@ test('a backend gets what the session has set, once, before anything of the clie
 test('a backend that is taken up again gets what has changed meanwhile', () => {
   const standby = board(B, 'standby');
   const primary = board(A, 'primary');
-  talk.query('set geqo = off');
+  talk.query('set enable_seqscan = off');
   assert.equal(boarding.takeUp(standby, needs()), true);
   assert.equal(bench.berths.attached, standby);
-  assert.deepEqual([sent(standby), sent(primary)], ['Q(set geqo = off)', '']);
+  assert.deepEqual([sent(standby), sent(primary)], ['Q(set enable_seqscan = off)', '']);
   bench.wireOf(standby)?.hear(node.complete('SET'), node.ready());
   assert.equal(boarding.done(), null);
   assert.equal(boarding.takeUp(primary, needs()), false, 'there it was set by the client itself');

@@ -19,7 +19,6 @@ let inspected: number;
 let ended: string[];
 let suspected: NodeName[];
 let isPaused: boolean;
-let leftBefore: number;
 let departure: Departure;
 
 beforeEach(() => {
@@ -32,8 +31,7 @@ beforeEach(() => {
   suspected = [];
   const { berths, context, relays } = bench;
   isPaused = false;
-  leftBefore = Number.NEGATIVE_INFINITY;
-  const pauses = { isPaused: () => isPaused, leftBefore: () => leftBefore } as unknown as PauseGate;
+  const pauses = { isPaused: () => isPaused } as unknown as PauseGate;
   const state: Pick<SessionState, 'pinReason'> = {
     get pinReason() {
       return pin;
@@ -90,17 +88,15 @@ test('a session that is bound is asked about on its primary, and leaves its stan
   assert.deepEqual([reasons(), inspected], [['node2 drain'], 1]);
 });
 
-test('backends that an operator wants closed are left, the younger ones are not', () => {
+test('backends that an operator wants closed are left, others are not', () => {
   bench.arrive(A, 'primary');
   departure.leaveOld();
-  leftBefore = bench.berths.attached?.backend.openedAtMs ?? 0;
-  departure.leaveOld();
   assert.deepEqual(reasons(), []);
-  leftBefore += 1;
+  bench.isRetired = true;
   departure.leaveOld();
   assert.deepEqual(reasons(), ['node1 reconnect']);
   bench.arrive(A, 'primary');
-  [isPaused, leftBefore] = [true, Number.POSITIVE_INFINITY];
+  [isPaused, bench.isRetired] = [true, false];
   pin = 'temporary_object' as PinReason;
   departure.leaveOld();
   assert.deepEqual([reasons(), inspected], [['node1 reconnect'], 1]);
