@@ -24,10 +24,7 @@ import { SplitReason } from './split/split-reason.js';
 import type { UnitGlance } from './state/unit-facts.js';
 import { Wait } from './wait.js';
 
-/**
- * Finds the node for each unit of a session: stays where it is, moves, waits for a backend, or is held until there is a node.
- * At most one unit (or the greeting) waits at a time.
- */
+/** Finds the node for each unit of a session: stays, moves, waits for a backend, or is held until there is a node. One unit waits at a time. */
 export class Seeker {
   readonly holding: Holding;
   readonly #owner: SeekerOwner;
@@ -282,7 +279,9 @@ export class Seeker {
   #onBackend(backend: Backend, decision: NodeDecision): void {
     // The world may have moved while the backend was made, and another session may have left what cannot be taken away.
     const isFit = !this.#owner.isPooled || this.#owner.fits(backend);
-    if (!isFit || !this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
+    // Else the one that is there is being asked something by the proxy itself, and has to stay on the relay.
+    const canPark = this.#owner.relay.isAtBoundary;
+    if (!isFit || !canPark || !this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
       this.#berths.unwanted(backend, isFit);
       this.#owner.onRetry();
       return;

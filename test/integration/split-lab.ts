@@ -36,7 +36,11 @@ export function splitCluster(
 }
 
 /** A proxy with a split listener (`split`), one that reads whatever may be a moment old (`eventual`), and one for the primary. */
-export async function startSplit(t: Ending, cluster: PostgresCluster, changes: CoreChanges = {}): Promise<CoreProxy> {
+export async function startSplit(
+  t: Ending,
+  cluster: Pick<CoreProxy, 'nodes'>,
+  changes: CoreChanges = {},
+): Promise<CoreProxy> {
   const listener = (name: string, more: object) => ({ name, address: '127.0.0.1:0', ...more });
   const listeners = [
     listener('split', { route: 'split' }),

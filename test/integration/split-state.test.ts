@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FaultProxy } from '../support/fault-proxy.js';
+import { waitFor } from '../support/processes.js';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend, message } from '../support/raw-messages.js';
+import { TIMEOUT_MS } from './core-lab.js';
 import { explained, run, splitCluster, startSplit, went } from './split-lab.js';
 
 const cluster = splitCluster([
@@ -215,4 +218,32 @@ test('what a client asks for at its log-in holds on both nodes', async (t) => {
   await both();
   await run(client, "set work_mem to '9MB'", 'select 1', 'discard all');
   await both();
+});
+
+test('a standby that comes while the primary is asked what the session has left there is not in the way', async (t) => {
+  const ways = new Map<string, FaultProxy>();
+  for (const node of cluster().nodes) {
+    const way = await FaultProxy.start(node.port);
+    t.after(async () => way.close());
+    ways.set(node.name, way);
+  }
+  const [primary, ...standbys] = [...ways.values()];
+  const nodes = [...ways].map(([name, { port }]) => ({ name, port }));
+  const proxy = await startSplit(t, { nodes });
+  const client = await proxy.login('eventual');
+  await run(client, 'select pg_advisory_lock(1)');
+  primary?.freeze('to-client');
+  for (const way of standbys) way.freeze();
+  client.send(frontend.query('select here()'));
+  const [session] = proxy.app.registry.all();
+  const until = async (isSo: () => boolean, what: string): Promise<void> => {
+    await waitFor(isSo, { timeoutMs: TIMEOUT_MS, what });
+  };
+  await until(() => session?.wait === 'backend', 'the read to wait for a backend');
+  await until(() => session?.relay.isAtBoundary === false, 'the primary to be asked');
+  for (const way of standbys) way.thaw();
+  await until(() => session?.wait !== 'backend', 'a standby');
+  primary?.thaw();
+  assert.notEqual((await client.reply()).rows[0]?.[0], 'node1');
+  await run(client, 'select pg_advisory_unlock(1)');
 });
