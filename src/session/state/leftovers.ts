@@ -375,7 +375,8 @@ export class Leftovers {
         this.#lasting = withoutPin(this.#lasting, PinReason.SequenceState, null);
         return;
       case 'all':
-        this.#lasting = without(this.#lasting, ({ reason }) => DISCARDED.has(reason) || isUnread(reason));
+        // What nobody has read may have made up names of settings, which stay: the node is asked all the same.
+        this.#lasting = without(this.#lasting, ({ reason }) => DISCARDED.has(reason));
         this.#current = noRemains;
         this.#start.lose();
         this.#areSettingsInDoubt = false;
