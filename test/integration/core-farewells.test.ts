@@ -32,7 +32,7 @@ test('a transaction that a time limit of the node ends hears the node itself', a
 
 test('idle_session_timeout frees the backend and leaves the session, unless the session cannot move', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
-  const parameters = { options: '-c idle_session_timeout=100' };
+  const parameters = { options: '-c idle_session_timeout=1000' };
   const [movable, pinned] = [
     await proxy.login('primary', { parameters }),
     await proxy.login('primary', { parameters }),
