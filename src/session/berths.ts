@@ -49,6 +49,8 @@ export class Berths {
   #expectedAt: NodeName | null = null;
   /** Where the last backend was that was chosen as such; in a session that is not split there is one for all. */
   readonly #lastNodes: Record<Target, NodeName | null> = { primary: null, standby: null };
+  /** The standby that a session without a backend of its own goes back to. */
+  #home: NodeName | null = null;
   /** The attached backend is at work. */
   #isAtWork = false;
 
@@ -89,6 +91,10 @@ export class Berths {
     this.expect(null);
     this.#noteMove(backend.identity.node, target, reason);
     this.#context.registry.attached(backend.identity.node);
+    if (this.#owner.isPooled) {
+      if (target === 'standby') this.#settle(backend.identity.node);
+      else if (this.#owner.intent.route !== 'split') this.#settle(null);
+    }
     const applied = this.#owner.isPooled ? this.#context.shared.appliedOf(backend) : new Applied();
     this.#attached = { backend, target, applied, settledIn: null };
     return this.#attached;
@@ -172,8 +178,17 @@ export class Berths {
   /** The session ends. */
   close(): void {
     this.expect(null);
+    this.#settle(null);
     if (this.#attached !== null) this.giveBack(this.#attached, 'session_end');
     if (this.#parked !== null) this.giveBack(this.#parked, 'session_end');
+  }
+
+  #settle(node: NodeName | null): void {
+    if (node === this.#home) return;
+    const { registry } = this.#context;
+    if (this.#home !== null) registry.unsettled(this.#home);
+    if (node !== null) registry.settled(node);
+    this.#home = node;
   }
 
   #noteMove(node: NodeName, target: Target, reason: string): void {

@@ -44,7 +44,8 @@ export class Navigator {
     this.#context = context;
     this.#split = split;
     this.#intents = { primary: { ...intent, route: 'primary' }, standby: { ...intent, route: 'standby' } };
-    this.#load = (node) => registry.load(node);
+    // What shares its backends is attached to none most of the time, and would all be placed on the first standby.
+    this.#load = (node) => registry.load(node) + registry.residents(node);
     this.#outstanding = (node) => registry.outstanding(node);
     this.#isCaughtUp = (node) => !this.#avoided.has(node) && split?.fence.isCaughtUp(node) !== false;
   }

@@ -9,6 +9,8 @@ export class SessionRegistry {
   readonly #byProcessId = new Map<number, Session>();
   readonly #byOwner = new Map<string, Set<Session>>();
   readonly #loads = new Map<NodeName, number>();
+  /** Sessions that share their backends, by the standby that they go back to. */
+  readonly #residents = new Map<NodeName, number>();
   /** Split sessions with something under way, by node. */
   readonly #working = new Map<NodeName, number>();
   readonly #onRemoved: (session: Session, reason: CloseReason) => void;
@@ -71,6 +73,21 @@ export class SessionRegistry {
   /** How many sessions are attached to the node. */
   load(node: NodeName): number {
     return this.#loads.get(node) ?? 0;
+  }
+
+  /** A session that shares its backends goes back to this standby with its next read. */
+  settled(node: NodeName): void {
+    this.#residents.set(node, this.residents(node) + 1);
+  }
+
+  /** It does not any more. */
+  unsettled(node: NodeName): void {
+    this.#residents.set(node, Math.max(0, this.residents(node) - 1));
+  }
+
+  /** How many sessions that share their backends go back to this standby, attached to it at the moment or not. */
+  residents(node: NodeName): number {
+    return this.#residents.get(node) ?? 0;
   }
 
   workBegins(node: NodeName): void {

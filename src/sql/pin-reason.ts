@@ -15,6 +15,8 @@ export const PinReason = {
   LoadedLibrary: 'loaded_library',
   /** DO, CALL or a FunctionCall of the protocol: anything may have happened. */
   Procedure: 'procedure',
+  /** Functions were called, in a session that shares its backends, of which nobody knows what they leave there. */
+  CalledFunction: 'called_function',
   /** dblink connections, replication origins and slots, a backup, and the like. */
   ForeignSession: 'foreign_session',
   UnknownStatement: 'unknown_statement',
@@ -37,6 +39,7 @@ const sentences: Readonly<Record<PinReason, string>> = {
   sequence_state: 'it used currval or lastval',
   loaded_library: 'it loaded a library',
   procedure: 'it ran DO, CALL or a function call, whose effects on the session are unknown',
+  called_function: 'it called a function that may have left something in the session',
   foreign_session: 'it may hold a connection, a replication origin or slot, or a backup of its own on the node',
   unknown_statement: 'it ran a statement whose effect on the session is unknown',
   statement_too_large: 'it ran a statement too large to be inspected',

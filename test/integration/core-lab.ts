@@ -18,6 +18,12 @@ import { roles } from '../support/roles.js';
 
 export const TIMEOUT_MS = 15_000;
 
+/** `pool.mode` where a test does not set it. Files that end in `-pooled.test.ts` run the tests of another file with `transaction`. */
+const POOL_MODE = process.env['SWITCHYARD_TEST_POOL_MODE'] ?? 'session';
+
+/** Sessions share their backends where a test does not say otherwise. */
+export const isPooled = POOL_MODE === 'transaction';
+
 type Section = Readonly<Record<string, unknown>>;
 
 /** A node as the proxy is to see it: a server, or a way to it such as a fault proxy. */
@@ -59,7 +65,7 @@ export function coreConfig(nodes: readonly NodeAddress[], changes: CoreChanges =
       { name: 'standby', address: '127.0.0.1:0', route: 'standby' },
     ],
     routing: { warm_up: '0s', min_dwell: '100ms', slow_start: '0ms', ...changes.routing },
-    pool: { ...changes.pool },
+    pool: { mode: POOL_MODE, ...changes.pool },
     promotion: { ...changes.promotion },
     auth: { query: 'SELECT * FROM switchyard.user_lookup($1)', ...changes.auth },
     admin: { address: '127.0.0.1:0' },
@@ -186,14 +192,22 @@ export class CoreProxy {
     return { used: total - idle, idle };
   }
 
-  /** Waits until nothing is left of this many sessions' less: exactly so many live, none is on its way in, and nobody waits. */
-  async waitForRest(sessions = 0, usedBackends = sessions): Promise<void> {
+  /**
+   * Waits until nothing is left of this many sessions' less: exactly so many live, none is on its way in, and nobody waits. Sessions that
+   * share their backends have no more of them than there are sessions, unless `usedBackends` says how many.
+   */
+  async waitForRest(sessions = 0, usedBackends = isPooled ? null : sessions): Promise<void> {
     const { app } = this;
-    const state = (): readonly number[] => [app.registry.size, app.startups, this.backends.used, app.pool.waiting];
-    const wanted = [sessions, 0, usedBackends, 0];
-    await waitFor(() => wanted.every((value, i) => value === state()[i]), {
+    const state = (): readonly number[] => [app.registry.size, app.startups, app.pool.waiting, this.backends.used];
+    const wanted = [sessions, 0, 0, usedBackends ?? `up to ${sessions}`];
+    const isAtRest = (): boolean => {
+      const [registered, startups, waiting, used = 0] = state();
+      if (registered !== sessions || startups !== 0 || waiting !== 0) return false;
+      return usedBackends === null ? used <= sessions : used === usedBackends;
+    };
+    await waitFor(isAtRest, {
       timeoutMs: TIMEOUT_MS,
-      what: `sessions, startups, used backends and waiters to be ${String(wanted)}`,
+      what: `sessions, startups, waiters and used backends to be ${String(wanted)}`,
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}: they are ${String(state())}`, { cause: error });
     });

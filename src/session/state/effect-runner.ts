@@ -48,6 +48,13 @@ export class EffectRunner {
     return suspected;
   }
 
+  /** The backend is gone, and with it whatever they have left: they are trusted as in a session that has its backends to itself. */
+  trustSuspected(): void {
+    this.#suspected.clear();
+    this.#leftovers.unpin(PinReason.CalledFunction, null);
+    this.#leftovers.unitEnded();
+  }
+
   /** A Parse has ended well. */
   parsed(statement: PreparedStatement, facts: TextFacts): void {
     if (statement === unreadStatement) {
@@ -140,7 +147,7 @@ export class EffectRunner {
   #suspect(statement: StatementAnalysis): void {
     if (this.#trust.isTrusted(statement)) return;
     this.#suspected.add(statement);
-    this.#leftovers.pin(PinReason.Procedure);
+    this.#leftovers.pin(PinReason.CalledFunction);
   }
 
   #keep(statement: PreparedStatement, facts: TextFacts): void {

@@ -29,6 +29,7 @@ const INSPECTABLE: ReadonlySet<PinReason> = new Set([
   PinReason.CursorWithHold,
   PinReason.Setting,
   PinReason.Procedure,
+  PinReason.CalledFunction,
   PinReason.UnknownStatement,
   PinReason.StatementTooLarge,
   PinReason.ClientEncoding,
@@ -39,6 +40,7 @@ const INSPECTABLE: ReadonlySet<PinReason> = new Set([
 /** Behind these anything may stand: the node is asked about everything. */
 const UNREAD: ReadonlySet<PinReason> = new Set([
   PinReason.Procedure,
+  PinReason.CalledFunction,
   PinReason.UnknownStatement,
   PinReason.StatementTooLarge,
   PinReason.ClientEncoding,
@@ -57,6 +59,7 @@ const OF_READS: ReadonlySet<PinReason> = new Set([
   PinReason.Setting,
   PinReason.LoadedLibrary,
   PinReason.Procedure,
+  PinReason.CalledFunction,
   PinReason.UnknownStatement,
   PinReason.StatementTooLarge,
   PinReason.ClientEncoding,

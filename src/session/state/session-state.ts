@@ -344,6 +344,7 @@ export class SessionState {
   abandon(isTakenBack: boolean): void {
     this.#attachment.lose();
     this.#answered.undo(isTakenBack);
+    this.#answered.runner.trustSuspected();
   }
 
   /**

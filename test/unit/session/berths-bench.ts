@@ -33,6 +33,8 @@ export class BerthsBench {
   isCleanable = true;
   /** What it has is to be closed. */
   isRetired = false;
+  /** What it gives back goes to others as it is. */
+  isPooled = false;
   route: SessionIntent['route'] = 'split';
   readonly context: SessionContext;
   readonly berths: Berths;
@@ -51,9 +53,11 @@ export class BerthsBench {
           backend.attach(deafSink, SinkMode.Own);
         },
         isRetired: () => this.isRetired,
+        putBack: (backend: Backend) => backend.attach(deafSink, SinkMode.Own),
       },
     } as unknown as SessionContext;
     const isCleanable = (): boolean => this.isCleanable;
+    const isPooled = (): boolean => this.isPooled;
     const route = (): SessionIntent['route'] => this.route;
     this.berths = new Berths(
       {
@@ -65,8 +69,10 @@ export class BerthsBench {
         get isCleanable() {
           return isCleanable();
         },
-        isPooled: false,
-        isFreeOf: () => false,
+        get isPooled() {
+          return isPooled();
+        },
+        isFreeOf: isPooled,
         onLeft: (berth) => void this.left.push(berth),
         onParkedLost: (berth, farewell) => void this.parkedLost.push({ berth, farewell }),
       },

@@ -53,6 +53,32 @@ test('it counts as at work between the beginning and the end of what it does, wh
   assert.equal(loads(), '0/0 1/0 0/0');
 });
 
+test('a session that shares its backends counts on its standby between its reads too', () => {
+  const { berths, registry } = bench;
+  const residents = (): string => [A, B, C].map((name) => registry.residents(name)).join(' ');
+  bench.isPooled = true;
+  for (const target of ['standby', 'primary', 'standby'] as const) {
+    berths.giveBack(bench.arrive(target === 'primary' ? A : B, target), 'unit_end');
+    assert.equal(residents(), '0 1 0');
+    assert.equal(loads(), '0/0 0/0 0/0');
+  }
+  bench.arrive(C, 'standby');
+  assert.equal(residents(), '0 0 1');
+  bench.loseAttached();
+  assert.equal(residents(), '0 0 1');
+  berths.close();
+  assert.equal(residents(), '0 0 0');
+});
+
+test('a session that shares its backends counts on no standby while the primary stands in for them all', () => {
+  bench.isPooled = true;
+  bench.route = 'standby';
+  bench.berths.giveBack(bench.arrive(B, 'standby'), 'unit_end');
+  assert.equal(bench.registry.residents(B), 1);
+  bench.arrive(A, 'primary');
+  assert.equal(bench.registry.residents(B), 0);
+});
+
 test('two backends change places, and what each of them has stays with it', () => {
   const standby = bench.arrive(B, 'standby');
   const primary = bench.arrive(A, 'primary');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OwnIdentities } from '../../../../src/session/state/identities.js';
 import { SETTINGS_MAX } from '../../../../src/session/state/leftovers.js';
 import { PinReason } from '../../../../src/sql/pin-reason.js';
 import { frontend, message } from '../../../support/raw-messages.js';
@@ -514,4 +515,17 @@ test('names in different encodings are not told apart, and the node is asked', (
   const other = new Talk().query('PREPARE "é" AS SELECT 1');
   other.facts = { clientEncoding: 'LATIN1', escapesInStrings: false };
   assert.deepEqual(other.query('PREPARE "é" AS SELECT 2').pins, ['client_encoding']);
+});
+
+test('what functions may have left pins a session that shares its backends, until the backend is gone', () => {
+  const suspicious = { identities: new OwnIdentities(), trust: { isTrusted: () => false, judged: () => {} } };
+  const talk = new Talk(10, new Map(), suspicious).query('BEGIN', 'CT').query('SELECT f()', 'CT');
+  assert.deepEqual(talk.pins, [PinReason.CalledFunction]);
+  talk.send(query('SELECT g()'));
+  talk.state.abandon(true);
+  assert.deepEqual(talk.pins, []);
+  assert.equal(talk.state.pinReason, null);
+  talk.query('DO $$ $$').query('SELECT f()');
+  talk.state.abandon(true);
+  assert.deepEqual(talk.pins, [PinReason.Procedure], 'what it was told to do it may have done');
 });
