@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { waitFor } from '../support/processes.js';
 import type { RawClient } from '../support/raw-client.js';
 import { PROTOCOL_3_2, frontend } from '../support/raw-messages.js';
-import { CoreProxy, TIMEOUT_MS, backendPid, sharedCluster, waitForBackend } from './core-lab.js';
+import { backendPid, CoreProxy, ownBackends, sharedCluster, TIMEOUT_MS, waitForBackend } from './core-lab.js';
+
+// In both pool modes.
 
 const cluster = sharedCluster({ standbys: 1 });
 const SLEEP = 'select pg_sleep(60)';
@@ -175,7 +177,7 @@ test('a cancel request that races with the end of its query never hits the next 
   assert.ok(pids.size < RACES, 'no backend was ever given on');
 });
 
-test('many cancel requests at once do no more than one', async (t) => {
+test('many cancel requests at once do no more than one', ownBackends, async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const client = await proxy.login();
   await begin(client, SLEEP, 'PgSleep');

@@ -12,6 +12,8 @@ import { CoreProxy, TIMEOUT_MS, nodeOf } from './core-lab.js';
 import type { TestContext } from 'node:test';
 import type { KeptTerminal } from '../unit/cli/terminal-of.js';
 
+// In both pool modes.
+
 const NODE1 = nodeName('node1');
 
 async function start(t: TestContext): Promise<{

@@ -5,6 +5,8 @@ import { waitFor } from '../support/processes.js';
 import { frontend } from '../support/raw-messages.js';
 import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, sharedCluster, waitForBackend } from './core-lab.js';
 
+// In both pool modes.
+
 const cluster = sharedCluster({
   standbys: 1,
   settings: { max_standby_streaming_delay: '100ms', hot_standby_feedback: false },
@@ -55,6 +57,7 @@ test('a read that stands in the way of replay fails with 40001, and a transactio
   ];
   await idle.rows('select 1');
   await transaction.rows('begin isolation level repeatable read; select count(*) from vacuumed');
+  const inTransaction = await backendPid(transaction);
   const pid = await backendPid(statement);
   statement.send(query('select count(*), pg_sleep(60) from vacuumed'));
   await waitForBackend(cluster().node(2), pid, 'PgSleep');
@@ -63,6 +66,7 @@ test('a read that stands in the way of replay fails with 40001, and a transactio
   const cut = await statement.reply();
   assert.equal(cut.error?.code, '40001');
   assert.equal(cut.status, 'I');
+  await waitForBackend(cluster().node(2), inTransaction, null);
   const ended = await transaction.query('select 1');
   assert.deepEqual([ended.error?.severity, ended.error?.code, ended.status], ['ERROR', '40001', 'E']);
   await transaction.rows('rollback');

@@ -10,6 +10,8 @@ import { frontend } from '../support/raw-messages.js';
 import type { RawClient } from '../support/raw-client.js';
 import { CoreProxy, TIMEOUT_MS, backendPid, sharedCluster, waitForBackend } from './core-lab.js';
 
+// In both pool modes.
+
 const MB = 1024 * 1024;
 /** What one client may cost this process beyond what it costs anyway: far above the buffers, far below what is sent. */
 const GROWTH_BYTES_MAX = 32 * MB;

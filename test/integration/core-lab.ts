@@ -18,11 +18,14 @@ import { roles } from '../support/roles.js';
 
 export const TIMEOUT_MS = 15_000;
 
-/** `pool.mode` where a test does not set it. Files that end in `-pooled.test.ts` run the tests of another file with `transaction`. */
+/** `pool.mode` where a test does not set it. Files with the line `// In both pool modes.` are run once more with `transaction`. */
 const POOL_MODE = process.env['SWITCHYARD_TEST_POOL_MODE'] ?? 'session';
 
 /** Sessions share their backends where a test does not say otherwise. */
-export const isPooled = POOL_MODE === 'transaction';
+const isPooled = POOL_MODE === 'transaction';
+
+/** For tests that count on it that a session has backends of its own. */
+export const ownBackends = { skip: isPooled ? 'it is about backends that belong to one session' : false };
 
 type Section = Readonly<Record<string, unknown>>;
 

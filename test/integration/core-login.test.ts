@@ -12,6 +12,8 @@ import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 import { CoreProxy, TIMEOUT_MS, nodeOf, sharedCluster } from './core-lab.js';
 
+// In both pool modes.
+
 const cluster = sharedCluster({
   hba: [
     'host all trusted 127.0.0.1/32 trust',

@@ -4,7 +4,9 @@ import { FaultProxy } from '../support/fault-proxy.js';
 import { waitFor } from '../support/processes.js';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
-import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, sharedCluster, waitForBackend } from './core-lab.js';
+import { backendPid, CoreProxy, nodeOf, ownBackends, sharedCluster, TIMEOUT_MS, waitForBackend } from './core-lab.js';
+
+// In both pool modes.
 
 const cluster = sharedCluster({
   appStatements: [
@@ -180,38 +182,42 @@ test('a connection that breaks under a healthy node: idle sessions notice nothin
   assert.equal(proxy.app.registry.size, 3);
 });
 
-test('pg_terminate_backend by an administrator ends the session with 57P01, idle or not, about a second later', async (t) => {
-  const proxy = await CoreProxy.start(t, cluster().nodes);
-  for (const listener of ['primary', 'standby']) {
-    const idle = await proxy.login(listener);
-    const busy = await proxy.login(listener);
-    await waitUntilStable(proxy);
-    for (const client of [idle, busy]) {
-      const at = cluster().node(Number((await nodeOf(client)).slice(-1)));
-      const pid = await backendPid(client);
-      if (client === busy) {
-        client.send(query('select pg_sleep(60)'));
-        await waitForBackend(at, pid, 'PgSleep');
+test(
+  'pg_terminate_backend by an administrator ends the session with 57P01, idle or not, about a second later',
+  ownBackends,
+  async (t) => {
+    const proxy = await CoreProxy.start(t, cluster().nodes);
+    for (const listener of ['primary', 'standby']) {
+      const idle = await proxy.login(listener);
+      const busy = await proxy.login(listener);
+      await waitUntilStable(proxy);
+      for (const client of [idle, busy]) {
+        const at = cluster().node(Number((await nodeOf(client)).slice(-1)));
+        const pid = await backendPid(client);
+        if (client === busy) {
+          client.send(query('select pg_sleep(60)'));
+          await waitForBackend(at, pid, 'PgSleep');
+        }
+        const startedAtMs = performance.now();
+        const terminator = await proxy.login(listener, {
+          port: at.port,
+          user: 'postgres',
+          password: at.superuserPassword,
+        });
+        await terminator.rows(`select pg_terminate_backend(${pid})`);
+        const { error, closed } = await client.reply();
+        assert.equal(closed, true);
+        assert.equal(error?.severity, 'FATAL');
+        assert.equal(error.code, '57P01');
+        assert.equal(error.message, 'terminating connection due to administrator command');
+        const tookMs = performance.now() - startedAtMs;
+        assert.ok(tookMs > 500 && tookMs < 3_000, `${tookMs} ms`);
+        await terminator.end();
       }
-      const startedAtMs = performance.now();
-      const terminator = await proxy.login(listener, {
-        port: at.port,
-        user: 'postgres',
-        password: at.superuserPassword,
-      });
-      await terminator.rows(`select pg_terminate_backend(${pid})`);
-      const { error, closed } = await client.reply();
-      assert.equal(closed, true);
-      assert.equal(error?.severity, 'FATAL');
-      assert.equal(error.code, '57P01');
-      assert.equal(error.message, 'terminating connection due to administrator command');
-      const tookMs = performance.now() - startedAtMs;
-      assert.ok(tookMs > 500 && tookMs < 3_000, `${tookMs} ms`);
-      await terminator.end();
     }
-  }
-  await proxy.checkAfterAbuse();
-});
+    await proxy.checkAfterAbuse();
+  },
+);
 
 test('pg_cancel_backend by an administrator is an error like any other', async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);

@@ -6,6 +6,8 @@ import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
 import { CoreProxy, sharedCluster, TIMEOUT_MS } from './core-lab.js';
 
+// In both pool modes.
+
 const cluster = sharedCluster({
   standbys: 0,
   appStatements: [

@@ -5,7 +5,9 @@ import { RawClient } from '../support/raw-client.js';
 import { cString, frontend, message } from '../support/raw-messages.js';
 import type { RawMessage } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
-import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, sharedCluster, waitForBackend } from './core-lab.js';
+import { backendPid, CoreProxy, nodeOf, ownBackends, sharedCluster, TIMEOUT_MS, waitForBackend } from './core-lab.js';
+
+// In both pool modes.
 
 const cluster = sharedCluster({
   standbys: 1,
@@ -278,7 +280,7 @@ test('a client that ends its sending side before it has said all that the node n
   await proxy.checkAfterAbuse();
 });
 
-test('a client that breaks off in the middle of something takes its backend with it', async (t) => {
+test('a client that breaks off in the middle of something takes its backend with it', ownBackends, async (t) => {
   const proxy = await CoreProxy.start(t, cluster().nodes);
   const sleep = query('select pg_sleep(0.5)');
   const begun = all(query('begin'), query('select 1'));

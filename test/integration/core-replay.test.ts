@@ -7,8 +7,10 @@ import { waitFor } from '../support/processes.js';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
 import { roles } from '../support/roles.js';
-import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, waitForBackend } from './core-lab.js';
+import { backendPid, CoreProxy, nodeOf, ownBackends, TIMEOUT_MS, waitForBackend } from './core-lab.js';
 import type { CoreChanges } from './core-lab.js';
+
+// In both pool modes.
 
 const { query, parse, bind, describe, execute, sync } = frontend;
 
@@ -147,7 +149,7 @@ test('a string that rolls back and goes on runs whole, behind the transaction th
   assert.deepEqual((await client.query('commit')).tags, ['COMMIT']);
 });
 
-test('what is killed without a word is in doubt: 08007, and the session stays', async (t) => {
+test('what is killed without a word is in doubt: 08007, and the session stays', ownBackends, async (t) => {
   const yard = await start(t);
   const [write, commit, reader, beginner, transaction] = [
     await yard.proxy.login(),
@@ -195,29 +197,33 @@ test('what is killed without a word is in doubt: 08007, and the session stays', 
   await yard.proxy.waitForRest(5, 3);
 });
 
-test('a read of a standby that is killed runs again elsewhere, unless rows of it have gone out', async (t) => {
-  const yard = await start(t);
-  const readers: RawClient[] = [];
-  for (let n = 0; n < 4; n += 1) readers.push(await yard.proxy.login('standby'));
-  const nodes = await Promise.all(readers.map((reader) => nodeOf(reader)));
-  const doomed = readers.filter((_, n) => nodes[n] === 'node2');
-  const [quiet, loud] = doomed as [RawClient, RawClient];
-  assert.equal(doomed.length, 2, String(nodes));
-  const node2 = yard.cluster.node(2);
-  const sleep = `select pg_sleep(case when inet_server_port() = ${node2.port} then 60 else 0 end)`;
-  const pids = [await backendPid(quiet), await backendPid(loud)];
-  quiet.send(query(sleep));
-  loud.send(query('select 1 union all select doze()'));
-  for (const pid of pids) await waitForBackend(node2, pid, 'PgSleep');
-  assert.equal((await loud.read())?.type, 'T');
-  await node2.kill();
-  const { error, types } = await quiet.reply();
-  assert.deepEqual([error, types], [null, 'TDCZ']);
-  const cut = await loud.reply();
-  assert.deepEqual([cut.error?.code, cut.status], ['40001', 'I']);
-  for (const reader of doomed) assert.equal(await nodeOf(reader), 'node3');
-  assert.equal(yard.proxy.app.counters.replays.get('query'), 1);
-});
+test(
+  'a read of a standby that is killed runs again elsewhere, unless rows of it have gone out',
+  ownBackends,
+  async (t) => {
+    const yard = await start(t);
+    const readers: RawClient[] = [];
+    for (let n = 0; n < 4; n += 1) readers.push(await yard.proxy.login('standby'));
+    const nodes = await Promise.all(readers.map((reader) => nodeOf(reader)));
+    const doomed = readers.filter((_, n) => nodes[n] === 'node2');
+    const [quiet, loud] = doomed as [RawClient, RawClient];
+    assert.equal(doomed.length, 2, String(nodes));
+    const node2 = yard.cluster.node(2);
+    const sleep = `select pg_sleep(case when inet_server_port() = ${node2.port} then 60 else 0 end)`;
+    const pids = [await backendPid(quiet), await backendPid(loud)];
+    quiet.send(query(sleep));
+    loud.send(query('select 1 union all select doze()'));
+    for (const pid of pids) await waitForBackend(node2, pid, 'PgSleep');
+    assert.equal((await loud.read())?.type, 'T');
+    await node2.kill();
+    const { error, types } = await quiet.reply();
+    assert.deepEqual([error, types], [null, 'TDCZ']);
+    const cut = await loud.reply();
+    assert.deepEqual([cut.error?.code, cut.status], ['40001', 'I']);
+    for (const reader of doomed) assert.equal(await nodeOf(reader), 'node3');
+    assert.equal(yard.proxy.app.counters.replays.get('query'), 1);
+  },
+);
 
 test('a plain read of a primary that is killed runs again on the next one, one that might have changed something does not', async (t) => {
   const yard = await start(t);
@@ -271,52 +277,56 @@ test('what may have committed on its way is not sent again', async (t) => {
   await waitFor(async () => (await ids(yard)).length === 2, { timeoutMs: TIMEOUT_MS, what: 'both rows' });
 });
 
-test('a statement whose result has changed is prepared again where the unit tells its client the new columns', async (t) => {
-  const yard = await start(t);
-  const { proxy } = yard;
-  const { replays } = proxy.app.counters;
-  const [client, sqlClient, blind, begun] = [
-    await proxy.login(),
-    await proxy.login(),
-    await proxy.login(),
-    await proxy.login(),
-  ];
-  await client.rows('create table changing(a int); insert into changing values (1)');
-  for (const each of [client, blind, begun]) {
-    await each.unit(parse('select * from changing', { name: 'kept' }), describe('S', 'kept'), sync());
-    assert.deepEqual((await each.unit(bind({ statement: 'kept' }), execute(), sync())).rows, [['1']]);
-  }
-  await sqlClient.rows('prepare kept as select * from changing');
-  assert.deepEqual(await sqlClient.rows('execute kept'), [['1']]);
-  await begun.rows('begin');
-  await client.rows('alter table changing add b int default 2');
+test(
+  'a statement whose result has changed is prepared again where the unit tells its client the new columns',
+  ownBackends,
+  async (t) => {
+    const yard = await start(t);
+    const { proxy } = yard;
+    const { replays } = proxy.app.counters;
+    const [client, sqlClient, blind, begun] = [
+      await proxy.login(),
+      await proxy.login(),
+      await proxy.login(),
+      await proxy.login(),
+    ];
+    await client.rows('create table changing(a int); insert into changing values (1)');
+    for (const each of [client, blind, begun]) {
+      await each.unit(parse('select * from changing', { name: 'kept' }), describe('S', 'kept'), sync());
+      assert.deepEqual((await each.unit(bind({ statement: 'kept' }), execute(), sync())).rows, [['1']]);
+    }
+    await sqlClient.rows('prepare kept as select * from changing');
+    assert.deepEqual(await sqlClient.rows('execute kept'), [['1']]);
+    await begun.rows('begin');
+    await client.rows('alter table changing add b int default 2');
 
-  const again = await client.unit(bind({ statement: 'kept' }), describe('P'), execute(), sync());
-  assert.deepEqual([again.error, again.columns, again.rows], [null, ['a', 'b'], [['1', '2']]]);
-  assert.equal(again.types, '2TDCZ');
-  const bySql = await sqlClient.query('execute kept');
-  assert.deepEqual([bySql.error?.code, bySql.rows], ['0A000', []]);
-  assert.equal(replays.get('plan_changed'), 1);
+    const again = await client.unit(bind({ statement: 'kept' }), describe('P'), execute(), sync());
+    assert.deepEqual([again.error, again.columns, again.rows], [null, ['a', 'b'], [['1', '2']]]);
+    assert.equal(again.types, '2TDCZ');
+    const bySql = await sqlClient.query('execute kept');
+    assert.deepEqual([bySql.error?.code, bySql.rows], ['0A000', []]);
+    assert.equal(replays.get('plan_changed'), 1);
 
-  // Its client would take the new row for one of the old kind.
-  const unaware = await blind.unit(bind({ statement: 'kept' }), execute(), sync());
-  assert.deepEqual([unaware.error?.code, unaware.status], ['0A000', 'I']);
-  // The transaction has failed for good.
-  const inside = await begun.unit(bind({ statement: 'kept' }), describe('P'), execute(), sync());
-  assert.deepEqual([inside.error?.code, inside.status], ['0A000', 'E']);
-  await begun.rows('rollback');
-  assert.equal(replays.get('plan_changed'), 1);
+    // Its client would take the new row for one of the old kind.
+    const unaware = await blind.unit(bind({ statement: 'kept' }), execute(), sync());
+    assert.deepEqual([unaware.error?.code, unaware.status], ['0A000', 'I']);
+    // The transaction has failed for good.
+    const inside = await begun.unit(bind({ statement: 'kept' }), describe('P'), execute(), sync());
+    assert.deepEqual([inside.error?.code, inside.status], ['0A000', 'E']);
+    await begun.rows('rollback');
+    assert.equal(replays.get('plan_changed'), 1);
 
-  // What comes behind, sent together with it or later, comes in its turn.
-  await client.rows('alter table changing add c int default 3');
-  client.send(bind({ statement: 'kept' }), describe('P'), execute(), sync());
-  assert.deepEqual((await client.reply()).rows, [['1', '2', '3']]);
-  await client.rows('alter table changing add d int default 4');
-  client.send(bind({ statement: 'kept' }), describe('P'), execute(), sync(), query('select 5'));
-  const [first, second] = [await client.reply(), await client.reply()];
-  assert.ok(first.error?.code === '0A000' || first.rows.length === 1);
-  assert.deepEqual(second.rows, [['5']]);
-});
+    // What comes behind, sent together with it or later, comes in its turn.
+    await client.rows('alter table changing add c int default 3');
+    client.send(bind({ statement: 'kept' }), describe('P'), execute(), sync());
+    assert.deepEqual((await client.reply()).rows, [['1', '2', '3']]);
+    await client.rows('alter table changing add d int default 4');
+    client.send(bind({ statement: 'kept' }), describe('P'), execute(), sync(), query('select 5'));
+    const [first, second] = [await client.reply(), await client.reply()];
+    assert.ok(first.error?.code === '0A000' || first.rows.length === 1);
+    assert.deepEqual(second.rows, [['5']]);
+  },
+);
 
 test('a session that listens is told that it has moved, and hears what is notified from then on', async (t) => {
   const yard = await start(t);

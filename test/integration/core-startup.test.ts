@@ -9,6 +9,8 @@ import { PROTOCOL_3_0, PROTOCOL_3_2, backend, frontend, untypedMessage } from '.
 import { roles } from '../support/roles.js';
 import { CoreProxy, TIMEOUT_MS, nodeOf, sharedCluster } from './core-lab.js';
 
+// In both pool modes.
+
 const cluster = sharedCluster({ standbys: 1 });
 const app = { user: roles.app.user, database: roles.app.database };
 const PROTOCOL_3_1 = 196_609;

@@ -5,6 +5,8 @@ import { waitFor } from '../support/processes.js';
 import { TIMEOUT_MS } from './core-lab.js';
 import { caughtUp, explained, readsAt, run, splitCluster, startSplit, waitForCatalog, went } from './split-lab.js';
 
+// In both pool modes.
+
 const cluster = splitCluster([
   'create schema first',
   'create schema second',

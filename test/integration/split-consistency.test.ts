@@ -9,6 +9,8 @@ import { Court, delayReplay } from './consistency-lab.js';
 import { TIMEOUT_MS } from './core-lab.js';
 import { caughtUp, splitCluster } from './split-lab.js';
 
+// In both pool modes.
+
 const WITNESSES = 4;
 const ROUNDS = 40;
 const PRIMARY = 'node1';

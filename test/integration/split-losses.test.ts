@@ -6,9 +6,11 @@ import { sql } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
-import { TIMEOUT_MS, waitForBackend } from './core-lab.js';
+import { ownBackends, TIMEOUT_MS, waitForBackend } from './core-lab.js';
 import type { CoreProxy } from './core-lab.js';
 import { backendOn, explained, readsAt, run, splitCluster, standbyOf, startSplit, typesOf, went } from './split-lab.js';
+
+// In both pool modes.
 
 const cluster = splitCluster();
 
@@ -81,25 +83,29 @@ for (const how of ['killed', 'stopped'] as const) {
   });
 }
 
-test('a standby dies under a read only transaction: one that has read nothing goes on, the other is told', async (t) => {
-  const proxy = await startSplit(t, cluster());
-  const node = cluster().node(3);
-  const [fresh, used] = await readersOf(proxy, node, 2);
-  assert.ok(fresh && used);
-  const pids = [await backendOn(node, fresh), await backendOn(node, used)];
-  await run(fresh, 'begin read only');
-  await run(used, 'begin isolation level repeatable read read only', 'select count(*) from items');
-  for (const pid of pids) await terminate(node, pid);
-  const replies = [await fresh.query('select here()'), await used.query('select here()')];
-  assert.equal(replies[1]?.error?.code, '40001');
-  assert.equal(replies[1]?.status, 'E');
-  assert.equal((await used.query('select 1')).error?.code, '25P02');
-  assert.equal((await used.query('commit')).tags[0], 'ROLLBACK');
-  for (const client of [fresh, used]) {
-    if (client.status !== 'I') await run(client, 'rollback');
-    assert.notEqual(await readsAt(client), 'node1');
-  }
-});
+test(
+  'a standby dies under a read only transaction: one that has read nothing goes on, the other is told',
+  ownBackends,
+  async (t) => {
+    const proxy = await startSplit(t, cluster());
+    const node = cluster().node(3);
+    const [fresh, used] = await readersOf(proxy, node, 2);
+    assert.ok(fresh && used);
+    const pids = [await backendOn(node, fresh), await backendOn(node, used)];
+    await run(fresh, 'begin read only');
+    await run(used, 'begin isolation level repeatable read read only', 'select count(*) from items');
+    for (const pid of pids) await terminate(node, pid);
+    const replies = [await fresh.query('select here()'), await used.query('select here()')];
+    assert.equal(replies[1]?.error?.code, '40001');
+    assert.equal(replies[1]?.status, 'E');
+    assert.equal((await used.query('select 1')).error?.code, '25P02');
+    assert.equal((await used.query('commit')).tags[0], 'ROLLBACK');
+    for (const client of [fresh, used]) {
+      if (client.status !== 'I') await run(client, 'rollback');
+      assert.notEqual(await readsAt(client), 'node1');
+    }
+  },
+);
 
 test('both standbys die in the middle of reads: they run on the primary, and on a standby again when there is one', async (t) => {
   const proxy = await startSplit(t, cluster());
@@ -191,7 +197,7 @@ test('the backend on the primary is ended with a temporary table on it: the sess
   await proxy.waitForRest(0);
 });
 
-test('a standby that lets nobody in costs its sessions nothing', async (t) => {
+test('a standby that lets nobody in costs its sessions nothing', ownBackends, async (t) => {
   const proxy = await startSplit(t, cluster());
   const open = ['host all all 127.0.0.1/32 scram-sha-256'];
   const closed = ['host all app 127.0.0.1/32 reject', ...open];

@@ -21,6 +21,8 @@ import {
   went,
 } from './split-lab.js';
 
+// In both pool modes.
+
 const cluster = splitCluster(
   [
     `create function always() returns text stable language sql as $$ select here() $$`,

@@ -4,6 +4,8 @@ import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
 import { caughtUp, explained, readsAt, run, splitCluster, startSplit, typesOf, went } from './split-lab.js';
 
+// In both pool modes.
+
 const cluster = splitCluster();
 
 const { parse, bind, execute, sync, describe, query } = frontend;

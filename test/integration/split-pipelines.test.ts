@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend, message } from '../support/raw-messages.js';
 import type { RawReply } from '../support/raw-reply.js';
+import { ownBackends } from './core-lab.js';
 import { caughtUp, explained, readsAt, run, splitCluster, startSplit, typesOf, went } from './split-lab.js';
+
+// In both pool modes.
 
 const cluster = splitCluster();
 
@@ -169,7 +172,7 @@ test('one unit may hold more requests than may be outstanding', async (t) => {
   }
 });
 
-test('units that arrive byte by byte are routed like any other', async (t) => {
+test('units that arrive byte by byte are routed like any other', ownBackends, async (t) => {
   const proxy = await startSplit(t, cluster());
   const client = await explained(proxy, 'eventual');
   const units: readonly (readonly [bytes: Buffer, decision: string, types: string])[] = [

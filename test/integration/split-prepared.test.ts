@@ -5,6 +5,8 @@ import { frontend } from '../support/raw-messages.js';
 import type { RawReply } from '../support/raw-reply.js';
 import { caughtUp, explained, readsAt, run, splitCluster, startSplit, typesOf, went } from './split-lab.js';
 
+// In both pool modes.
+
 const cluster = splitCluster();
 
 const { parse, bind, execute, sync, close, describe, flush } = frontend;

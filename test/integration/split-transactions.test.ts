@@ -15,6 +15,8 @@ import {
   went,
 } from './split-lab.js';
 
+// In both pool modes.
+
 const strict = { user: 'strict', password: 'strictpass', database: 'app' } as const;
 
 const cluster = splitCluster([
