@@ -49,8 +49,6 @@ export interface ConversationOwner {
   /** The transaction that has just begun there is to begin elsewhere. */
   leaveTransaction(berth: Berth): void;
   close(reason: CloseReason, last: Buffer | null): void;
-  /** The backend that it has can tell what the client is to be greeted with. */
-  greet(): void;
 }
 
 /** The parts of a session that what is said between client and node has to do with. */
@@ -91,6 +89,13 @@ export class Conversation implements RelayOwner {
     this.#parts = parts;
     this.#state = parts.state;
     this.#facts = () => parts.greeter.textFacts;
+  }
+
+  /** Greets the client with what a node has reported; left out: the one that is attached. */
+  greet(reported: ReadonlyMap<string, string> | undefined = this.#owner.relay.backend?.parameters): void {
+    if (reported === undefined) return;
+    this.#owner.relay.say(this.#parts.greeter.greet(reported));
+    this.#owner.relay.resume();
   }
 
   // ---- the client
@@ -295,7 +300,7 @@ export class Conversation implements RelayOwner {
     // The unit is on its way.
     if (wasAhead) return;
     if (!this.#parts.greeter.isGreeted) {
-      this.#owner.greet();
+      this.greet();
       this.#parts.pooling?.rest();
       return;
     }

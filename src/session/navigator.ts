@@ -83,7 +83,9 @@ export class Navigator {
   }
 
   /** Whether a backend that was asked for is still the right one, now that it is there. */
-  isStillRight(need: Target, { node, target }: NodeDecision, alsoOn: NodeName | null, isRepeatable: boolean): boolean {
+  isStillRight(need: Target, decision: NodeDecision, alsoOn: NodeName | null, isRepeatable: boolean): boolean {
+    if (this.known(need) === decision) return true;
+    const { node, target } = decision;
     // It is not to be balanced again: the load has changed by its own coming.
     const intent: RouteIntent = { ...this.#intents[need], stickiness: 'session' };
     const now = this.#decide(intent, node, alsoOn, isRepeatable);

@@ -1,5 +1,6 @@
 import { NodeError } from '../backend/node-error.js';
 import { SwitchyardError } from '../errors.js';
+import type { RouteDecision } from '../routing/router.js';
 import type { NodeName } from '../util/brand.js';
 import type { HoldRefusal } from './hold.js';
 
@@ -42,6 +43,16 @@ export function outOfTime(
   if (trouble?.isFull === true) return noRoom(trouble, holdTimeoutMs);
   const hint = 'The session stays open; try again later.';
   return new SwitchyardError(isForPrimary ? 'no_primary' : 'no_standby', trouble?.message ?? message, { hint });
+}
+
+/** What a unit is told for which the router knows no node, and will not know one soon. */
+export function noWay({ code, message, detail }: RouteDecision & { readonly kind: 'error' }): SwitchyardError {
+  return new SwitchyardError(code, message, { detail });
+}
+
+/** What a unit is told that would have to wait where no more may. */
+export function tooManyHeld(message: string): SwitchyardError {
+  return new SwitchyardError('too_many_held', `too many sessions wait already: ${message}`);
 }
 
 /** What a unit is told that has waited for a free connection in vain. */

@@ -13,7 +13,7 @@ import { Holding } from './holding.js';
 import type { HoldRefusal } from './hold.js';
 import { Navigator } from './navigator.js';
 import type { NodeDecision } from './navigator.js';
-import { outOfTime, passingRefusal, retryDelayMs } from './refusal.js';
+import { noWay, outOfTime, passingRefusal, retryDelayMs, tooManyHeld } from './refusal.js';
 import { greeting } from './split/chooser.js';
 import type { UnitChoice } from './split/chooser.js';
 import type { SeekerOwner } from './seeker-owner.js';
@@ -101,9 +101,7 @@ export class Seeker {
         return this.#hold(decision.reason, decision.message);
       case 'error':
       default:
-        this.later(() =>
-          this.#reject(new SwitchyardError(decision.code, decision.message, { detail: decision.detail })),
-        );
+        this.later(() => this.#reject(noWay(decision)));
         return Admission.Wait;
     }
   }
@@ -286,7 +284,12 @@ export class Seeker {
       this.#owner.onRetry();
       return;
     }
-    this.#owner.onBackend(this.#arrived(backend, decision));
+    const berth = this.#arrived(backend, decision);
+    if (this.#owner.isPooled && this.#choice !== null && this.#owner.relay.isWaiting) {
+      this.#owner.onAwaited(this.#split === null ? this.#choice : null);
+      return;
+    }
+    this.#owner.onBackend(berth);
     this.#admitted();
   }
 
@@ -348,11 +351,7 @@ export class Seeker {
       },
     });
     if (isHeld) this.waitFor(Wait.Hold, message);
-    else {
-      this.later(() =>
-        this.#reject(new SwitchyardError('too_many_held', `too many sessions wait already: ${message}`)),
-      );
-    }
+    else this.later(() => this.#reject(tooManyHeld(message)));
     return Admission.Wait;
   }
 

@@ -192,13 +192,6 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     return this.#pooling?.isFreeOf(berth) === true;
   }
 
-  /** See ConversationOwner. */
-  greet(reported: ReadonlyMap<string, string> | undefined = this.relay.backend?.parameters): void {
-    if (reported === undefined) return;
-    this.relay.say(this.#greeter.greet(reported));
-    this.relay.resume();
-  }
-
   /** See BerthsOwner. DISCARD ALL leaves the temporary slots of a replication connection. */
   get isCleanable(): boolean {
     return !this.identity.isReplication && this.state.isCleanable;
@@ -228,7 +221,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   open(): void {
     const { remembered } = this.#greeter;
     if (remembered === null) this.#seeker.admit(null);
-    else this.greet(remembered);
+    else this.#conversation.greet(remembered);
   }
 
   /** Tells the client why, if there is a reason to, and ends. */
@@ -353,8 +346,12 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     if (this.#greeter.isGreeted) {
       this.#boarding.tellParameters();
       this.relay.resume();
-    } else this.greet();
+    } else this.#conversation.greet();
     this.#pooling?.rest();
+  }
+
+  onAwaited(choice: UnitChoice | null): void {
+    this.#pooling?.goOn(choice);
   }
 
   onRetry(): void {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FaultProxy } from '../support/fault-proxy.js';
 import type { RawClient } from '../support/raw-client.js';
 import { frontend } from '../support/raw-messages.js';
+import { sql } from '../support/postgres-server.js';
 import { waitFor } from '../support/processes.js';
 import { CoreProxy, TIMEOUT_MS } from './core-lab.js';
 import { run, splitCluster, typesOf, waitForCatalog } from './split-lab.js';
@@ -57,6 +59,45 @@ test('many sessions take turns on one backend, each with its own settings', asyn
   assert.equal((await stranger.query('show app.who')).error?.code, '42704');
   await run(sessions[0] ?? stranger, 'reset work_mem', 'reset all');
   assert.equal(await one(sessions[0] ?? stranger, 'show work_mem'), '4MB');
+});
+
+test('what has waited for a backend is sent right behind the settings that it needs, and not after their answer', async (t) => {
+  const { primary } = cluster();
+  const way = await FaultProxy.start(primary.port);
+  t.after(async () => way.close());
+  const pool = { mode: 'transaction', size: 1 };
+  const proxy = await CoreProxy.start(t, [{ name: 'node1', port: way.port }], { pool });
+  const [holder, waiter] = [await proxy.login('primary'), await proxy.login('primary')];
+  await run(waiter, "set work_mem to '7MB'");
+  await run(holder, 'select 1');
+  await waitForCatalog(proxy);
+  const latest = async (): Promise<unknown> => {
+    const [row] = await sql(primary, "select query from pg_stat_activity where usename = 'app' and datname = 'app'");
+    return row?.['query'];
+  };
+  const running = holder.query('/* held */ select pg_sleep(0.1)');
+  await waitFor(async () => (await latest()) === '/* held */ select pg_sleep(0.1)', {
+    timeoutMs: TIMEOUT_MS,
+    what: 'the nap',
+  });
+  way.freeze('to-client');
+  waiter.send(frontend.query('/* has waited */ select 1'));
+  await waitFor(() => proxy.app.pool.waiting === 1, { timeoutMs: TIMEOUT_MS, what: 'the statement to wait' });
+  const isAsleep = async () =>
+    (await sql(primary, "select 1 from pg_stat_activity where query like '/* held */%' and state = 'active'")).length >
+    0;
+  await waitFor(async () => !(await isAsleep()), { timeoutMs: TIMEOUT_MS, what: 'the end of the nap' });
+  // The answer to the nap comes through, and none to what follows it.
+  way.thaw();
+  way.freeze('to-client');
+  await running;
+  await waitFor(async () => (await latest()) === '/* has waited */ select 1', {
+    timeoutMs: TIMEOUT_MS,
+    what: 'the statement on the node',
+  });
+  way.thaw();
+  assert.deepEqual((await waiter.reply()).rows, [['1']]);
+  assert.equal(await one(waiter, 'show work_mem'), '7MB');
 });
 
 test('a transaction keeps its backend, and others wait for it', async (t) => {

@@ -30,6 +30,8 @@ export class Pooling {
   readonly #chooser: PooledChooser | null;
   /** What the prepared statements of the unit that was admitted last are called where it runs; null: as they are. */
   #aliases: ReadonlyMap<string, string> | null = null;
+  /** What is known of the unit that is about to ask once more. */
+  #awaited: UnitChoice | null = null;
 
   constructor(owner: PoolingOwner, berths: Berths, context: SessionContext) {
     const { route } = owner.intent;
@@ -41,6 +43,9 @@ export class Pooling {
 
   /** For a session that goes one way only; see PooledChooser. */
   choose(type: number, buffer: Buffer, start: number, end: number, facts: TextFacts): UnitChoice | null {
+    const awaited = this.#awaited;
+    this.#awaited = null;
+    if (awaited !== null) return awaited;
     return this.#chooser?.choose(type, buffer, start, end, facts) ?? null;
   }
 
@@ -52,6 +57,15 @@ export class Pooling {
     if (type !== Frontend.Parse || this.#berths.attached !== null || end === NOT_READ) return false;
     const isAlone = buffer.length >= end + HEADER_BYTES && buffer[end] === Frontend.Sync;
     return isAlone && this.#owner.state.prepareUnheard(buffer, start, end, facts);
+  }
+
+  /** The unit that waits has a backend now. `choice`: what was read of it when it began to wait; null: it is to be read again. */
+  goOn(choice: UnitChoice | null): void {
+    const { relay } = this.#owner;
+    this.#awaited = choice;
+    relay.resume();
+    this.#awaited = null;
+    this.rest();
   }
 
   /** The unit goes to the attached backend, where some of its statements may have other names. */
