@@ -47,6 +47,8 @@ export class Boarding {
   /** Why statements could not be prepared on the attached backend, by the names that they would have there. */
   readonly #lacks = new Map<string, NodeError>();
   #isAhead = false;
+  /** The client has not been told yet what the attached backend reports of itself. */
+  #isUntold = false;
   /** Prepared statements are brought when they are needed, and not all at once. */
   readonly #isOnDemand: boolean;
   /** The unit that waits shows a setting of ours, and its node has been told the value. */
@@ -81,6 +83,13 @@ export class Boarding {
     return replay !== null;
   }
 
+  /** Attaches a backend that has just come, for a unit that is about to ask: `takeUp` brings to it what that needs. */
+  receive({ backend, applied }: Berth): void {
+    this.#owner.state.use(applied);
+    this.#owner.relay.attach(backend, null);
+    this.#isUntold = true;
+  }
+
   /** State is on its way, and the unit that needs it goes right behind it. */
   get isAhead(): boolean {
     return this.#isAhead;
@@ -88,17 +97,14 @@ export class Boarding {
 
   /** Attaches a backend of the session if it is parked, or has just come. True: nothing of the client may run before `done`. */
   takeUp(berth: Berth, choice: UnitChoice | null): boolean {
-    const { state, relay } = this.#owner;
+    const { relay } = this.#owner;
     const isNew = relay.backend !== berth.backend;
     if (this.#berths.attached !== berth) this.#berths.swap();
-    if (isNew) {
-      state.use(berth.applied);
-      relay.attach(berth.backend, null);
-    }
+    if (isNew) this.receive(berth);
     if (!this.#isOnDemand) return false;
     const replay = this.#plan(choice);
     if (replay === null) {
-      if (isNew) this.#tellParameters();
+      if (this.#isUntold) this.#tellParameters();
       return false;
     }
     this.#replayer.begin(replay);
@@ -194,6 +200,7 @@ export class Boarding {
   }
 
   #tellParameters(): void {
+    this.#isUntold = false;
     const backend = this.#berths.attached?.backend;
     if (backend === undefined) return;
     const changed = this.#greeter.update(backend);

@@ -26,7 +26,7 @@ export interface SeekerOwner extends BackendSourceOwner {
   /** A backend for the waiting unit, or for the greeting. */
   onBackend(berth: Berth): void;
   /** A backend that sessions share is there for the waiting unit: let it ask again. `choice`: what was read of it; null: it is to be read again. */
-  onAwaited(choice: UnitChoice | null): void;
+  onAwaited(berth: Berth, choice: UnitChoice | null): void;
   /** The wait may be over: let the unit, or the greeting, ask again. */
   onRetry(): void;
   /** There is no node for the waiting unit. `isFinal`: nor will there be for any other of this session. */

@@ -286,7 +286,7 @@ export class Seeker {
     }
     const berth = this.#arrived(backend, decision);
     if (this.#owner.isPooled && this.#choice !== null && this.#owner.relay.isWaiting) {
-      this.#owner.onAwaited(this.#split === null ? this.#choice : null);
+      this.#owner.onAwaited(berth, this.#split === null ? this.#choice : null);
       return;
     }
     this.#owner.onBackend(berth);

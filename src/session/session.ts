@@ -350,7 +350,9 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
     this.#pooling?.rest();
   }
 
-  onAwaited(choice: UnitChoice | null): void {
+  onAwaited(berth: Berth, choice: UnitChoice | null): void {
+    this.#boarding.receive(berth);
+    this.#departure.arrived();
     this.#pooling?.goOn(choice);
   }
 
