@@ -51,7 +51,12 @@ export class Inspector {
 
   /** Nothing is owed to the client any more. */
   onQuiet(): void {
-    if (this.#owner.state.doubts === this.#asked) return;
+    const { state } = this.#owner;
+    if (state.doubts === this.#asked) return;
+    if (state.isAskedAtOnce) {
+      this.inspect();
+      return;
+    }
     this.#quietSinceMs = this.#context.clock.nowMs();
     this.#timer ??= this.#wait(INSPECTION_IDLE_MS);
   }

@@ -70,6 +70,8 @@ export class Leftovers {
   #areSettingsInDoubt = false;
   /** Something unread has run, and the node has not been asked since what it has left. */
   #isTainted = false;
+  /** DISCARD ALL was the last of what only the node can tell the end of. */
+  #isDiscarded = false;
   readonly #start: StartSettings;
 
   constructor(clock: Clock, identities: Identities = new OwnIdentities(), start = new StartSettings(new Map())) {
@@ -104,6 +106,11 @@ export class Leftovers {
   /** What DISCARD ALL would not take away may have been left by something that nobody has read. */
   get isTainted(): boolean {
     return this.#isTainted;
+  }
+
+  /** All that can be in doubt is whether made-up names of settings are left. */
+  get isDiscarded(): boolean {
+    return this.#isDiscarded;
   }
 
   /** A setting may have been changed without a word. */
@@ -184,6 +191,7 @@ export class Leftovers {
     // Temporary objects are pinned where a name might be that of one; cursors are only where they are.
     if (reason === PinReason.CursorWithHold || !isInspectable(reason)) return;
     this.#doubts += 1;
+    this.#isDiscarded = false;
     if (isUnread(reason)) this.#isTainted = true;
     if (reason === PinReason.Setting || isUnread(reason)) this.#areSettingsInDoubt = true;
   }
@@ -380,6 +388,7 @@ export class Leftovers {
         this.#current = noRemains;
         this.#start.lose();
         this.#areSettingsInDoubt = false;
+        this.#isDiscarded = true;
         // It runs outside of any transaction, and commits at once.
         this.commit();
         return;

@@ -149,6 +149,11 @@ export class SessionState {
     return this.#attachment.isHome && this.#leftovers.isProvable;
   }
 
+  /** The client gives the session on with DISCARD ALL: what is asked then is quickly answered, and its next reads may go anywhere. */
+  get isAskedAtOnce(): boolean {
+    return this.#leftovers.isDiscarded;
+  }
+
   pin(reason: PinReason): void {
     this.#leftovers.pin(reason);
     this.#leftovers.unitEnded();

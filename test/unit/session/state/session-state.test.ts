@@ -381,9 +381,12 @@ test('DISCARD ALL leaves nothing but what it does not reach', () => {
   assert.equal(talk.pins.length, 5);
   talk.query('DISCARD ALL');
   assert.deepEqual(talk.pins, [PinReason.Procedure], 'the node can tell whether it has made up a setting');
+  assert.equal(talk.state.isAskedAtOnce, true);
   assert.deepEqual(talk.replayed, []);
   talk.query("LOAD 'x'").query("SELECT dblink_connect('x')").query('DISCARD ALL');
   assert.deepEqual(talk.pins, [PinReason.Procedure, PinReason.LoadedLibrary, PinReason.ForeignSession]);
+  talk.query('DO $$ BEGIN END $$');
+  assert.equal(talk.state.isAskedAtOnce, false);
 });
 
 test('a pin tells since when it is there', () => {
