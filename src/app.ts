@@ -34,9 +34,8 @@ import { Pauses } from './failover/pauses.js';
 import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
 import { TrafficTable } from './metrics/traffic.js';
-import { Listener } from './net/listener.js';
-import { StreamWire } from './net/stream-wire.js';
-import type { WireHandler } from './net/wire.js';
+import type { Engine, Listener } from './net/engine.js';
+import { openEngine } from './net/open-engine.js';
 import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.js';
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
@@ -72,7 +71,6 @@ const notLoaded: SqlAnalyzer = {
   },
 };
 
-const noHandler: WireHandler = { onChunk: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} };
 
 /** The whole proxy, composed; nothing runs before `start`. Several can live in one process. */
 export class App {
@@ -97,6 +95,8 @@ export class App {
   readonly catalogs: Catalogs;
   /** What tells where a statement goes; not before `start`. */
   explain: ExplainParts | undefined;
+  /** What moves the bytes of clients, and of the pool's backends. */
+  readonly engine: Engine;
   readonly #keeper: Doorkeeper;
   readonly #sweep: TimeoutSweep;
   readonly #greetings = new Greetings();
@@ -118,7 +118,10 @@ export class App {
         'session ends',
       ),
     );
-    const connector = new NodeConnector(() => this.config, clock);
+    const { engine, why } = openEngine(config.engine);
+    if (why !== null) logger.info({ why }, 'no native engine: Node alone moves the bytes');
+    this.engine = engine;
+    const connector = new NodeConnector(() => this.config, engine, clock);
     this.pool = new Pool(config.pool, { clock, logger, counters: this.counters, connector });
     this.watch = new ClusterWatch(
       config.cluster,
@@ -267,7 +270,7 @@ export class App {
       for (const config of this.config.listeners) {
         const door: Door = { listener: config.name, intent: intentOf(config, this.config.routing, this.config.pool) };
         this.#doors.set(config.name, door);
-        const listener = await Listener.open(
+        const listener = await this.engine.listen(
           {
             host: config.address.host,
             port: config.address.port,
@@ -275,9 +278,8 @@ export class App {
             keepAliveMs: () => this.config.limits.tcpKeepaliveMs,
             bufferBytes: limits.clientBufferBytes,
           },
-          (socket) => {
+          (wire) => {
             this.counters.clientsAccepted += 1;
-            const wire = new StreamWire(socket, noHandler);
             const open = this.#keeper.startups + this.registry.size;
             if (open >= this.#keeper.rules.maxClients + STARTUPS_BEYOND_MAX) {
               this.counters.clientsRefused += 1;

@@ -41,6 +41,7 @@ const kinds = {
   too_many_statements: { sqlState: '54000', side: 'client', level: 'info' },
   unknown_object: { sqlState: '42704', side: 'client', level: 'info' },
   config_refused: { sqlState: 'F0000', side: 'self', level: 'warn' },
+  engine_missing: { sqlState: 'F0000', side: 'self', level: 'error' },
   wrong_state: { sqlState: '55000', side: 'client', level: 'info' },
   // Limits of ours.
   too_many_clients: { sqlState: '53300', side: 'self', level: 'warn' },

@@ -6,6 +6,7 @@ import type { HoldQueue } from '../failover/hold-queue.js';
 import type { Pauses } from '../failover/pauses.js';
 import type { Logger } from '../log.js';
 import type { Counters } from '../metrics/counters.js';
+import type { Engine } from '../net/engine.js';
 import type { SessionIntent } from '../session/context.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Clock } from '../util/clock.js';
@@ -28,6 +29,7 @@ export interface Proxy {
   readonly logger: Logger;
   readonly counters: Counters;
   readonly registry: SessionRegistry;
+  readonly engine: Pick<Engine, 'name'>;
   readonly watch: ClusterWatch;
   readonly pool: Pool;
   readonly conductor: Conductor;

@@ -52,6 +52,8 @@ const listenerSchema = z.object({
 export const statusSchema = z.object({
   version: text,
   nodeVersion: text,
+  /** What moves the bytes: `stream` or `native`. */
+  engine: text,
   pid: number,
   uptimeSeconds: number,
   scope: text,

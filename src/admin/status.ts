@@ -22,6 +22,7 @@ export function statusOf(proxy: Proxy, version: string, startedAtMs: number): St
   return {
     version,
     nodeVersion: process.version,
+    engine: proxy.engine.name,
     pid: process.pid,
     uptimeSeconds: secondsSince(nowMs, startedAtMs),
     scope: config.cluster.scope,

@@ -1,7 +1,7 @@
 import type { BackendCredentials } from '../auth/credentials.js';
 import { BackendLogin } from '../auth/backend-login.js';
 import { SwitchyardError } from '../errors.js';
-import { dial } from '../net/dial.js';
+import type { Engine } from '../net/engine.js';
 import { BackendType } from '../protocol/codes.js';
 import { NOT_READ, Verdict } from '../protocol/frame-scanner.js';
 import { startupMessage } from '../protocol/frontend-messages.js';
@@ -10,8 +10,10 @@ import { Backend, SinkMode } from './backend.js';
 import type { BackendIdentity, BackendSink } from './backend.js';
 import { NodeError } from './node-error.js';
 
-/** Limits of every connection to a node. */
+/** How every connection to a node is opened. */
 export interface ConnectLimits {
+  /** What opens the connection. */
+  readonly engine: Engine;
   /** Time limit for TCP and log-in together, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** Idle time after which TCP tests the connection; 0: it does not. Read anew for each connection. */
@@ -104,7 +106,7 @@ export async function connectBackend(
   signal?: AbortSignal,
 ): Promise<Backend> {
   const startedAtMs = clock.nowMs();
-  const wire = await dial(
+  const wire = await limits.engine.dial(
     {
       host: request.host,
       port: request.port,

@@ -1,5 +1,5 @@
 import { SwitchyardError } from '../errors.js';
-import { dial } from '../net/dial.js';
+import { dialStream } from '../net/stream/dial-stream.js';
 import { cancelRequest } from '../protocol/frontend-messages.js';
 import type { Backend } from './backend.js';
 
@@ -14,7 +14,7 @@ export async function forwardCancel(backend: Backend, timeoutMs: number): Promis
   let isDoubtful = false;
   try {
     const { host, port } = backend.identity;
-    const wire = await dial({ host, port, timeoutMs, keepAliveMs: 0, bufferBytes: 1024 });
+    const wire = await dialStream({ host, port, timeoutMs, keepAliveMs: 0, bufferBytes: 1024 });
     isDoubtful = true;
     await new Promise<void>((resolve, reject) => {
       const late = (): void => {

@@ -1,5 +1,6 @@
 import { NoCredentials, PasswordCredentials } from '../auth/credentials.js';
 import type { Config } from '../config/schema.js';
+import { StreamEngine } from '../net/stream/stream-engine.js';
 import { nodeName } from '../util/brand.js';
 import type { Clock } from '../util/clock.js';
 import { MonitorConnection } from './monitor-connection.js';
@@ -40,6 +41,8 @@ export function openMonitor(
       credentials: password === null ? new NoCredentials() : new PasswordCredentials(password),
     },
     {
+      // They are few, and what they are for must not depend on how clients are served.
+      engine: new StreamEngine(),
       connectTimeoutMs: timeoutMs,
       keepAliveMs: () => limits.tcpKeepaliveMs,
       bufferBytes: limits.clientBufferBytes,

@@ -6,6 +6,7 @@ import { messageOf } from '../errors.js';
 import { systemClock } from '../util/clock.js';
 import type { Clock } from '../util/clock.js';
 import { checkAddresses } from './check/addresses.js';
+import { checkEngine } from './check/engine.js';
 import { checkClaims } from './check/claims.js';
 import { checkCluster, primaryOf } from './check/cluster.js';
 import { checkNode } from './check/nodes.js';
@@ -75,6 +76,7 @@ function onlyOnce(finding: Finding, advised: Set<string>): Finding {
 }
 
 async function tryEverything(config: Config, clock: Clock, tell: Tell): Promise<void> {
+  tell([checkEngine(config)]);
   tell(await checkAddresses(config));
   const claims = await checkClaims(config);
   tell(claims.findings);

@@ -113,6 +113,7 @@ export const CONFIG_KEYS: readonly ConfigKey<Config>[] = [
   restart(secret('admin.token', (c) => c.admin.token)),
   live(key('admin.users', (c) => c.admin.users, showNames)),
   live(key('admin.stats_users', (c) => c.admin.statsUsers, showNames)),
+  restart(plain('engine', (c) => c.engine)),
   live(plain('log.level', (c) => c.log.level)),
   live(plain('limits.max_clients', (c) => c.limits.maxClients)),
   live(size('limits.message', (c) => c.limits.messageBytes)),

@@ -95,6 +95,9 @@ const logSchema = z.strictObject({
   level: z.enum(LOG_LEVELS).prefault('info').meta({ description: 'Least weight of a line that is written.' }),
 });
 
+/** What may move the bytes. */
+const ENGINE_CHOICES = ['auto', 'stream', 'native'] as const;
+
 const shutdownSchema = z
   .strictObject({
     timeout: duration()
@@ -121,6 +124,10 @@ export function configSchema(files: ConfigFiles) {
       admin: adminSchema(files.readSecret)
         .prefault({})
         .meta({ description: 'The HTTP server for metrics and health, and who may use the console.' }),
+      engine: z.enum(ENGINE_CHOICES).prefault('auto').meta({
+        description:
+          'What moves the bytes: `native` is the addon that the installation builds where it can (Linux with a C++ compiler), `stream` is Node alone, `auto` takes the addon where there is one.',
+      }),
       log: logSchema.prefault({}).meta({ description: 'JSON lines on standard output.' }),
       limits: limitsSchema.prefault({}).meta({ description: 'Bounds of what clients may cost.' }),
       shutdown: shutdownSchema.prefault({}).meta({ description: 'How the program ends.' }),

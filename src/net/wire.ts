@@ -34,3 +34,9 @@ export interface Wire {
   /** Closes at once; pending bytes are lost. */
   destroy(): void;
 }
+
+/** What a wire has before it has an owner. */
+export const noHandler: WireHandler = { onChunk: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} };
+
+/** How long a peer may take to accept the last bytes before the wire is destroyed. */
+export const LINGER_MS = 5_000;

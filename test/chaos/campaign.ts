@@ -5,7 +5,7 @@ import { messageOf } from '../../src/errors.js';
 import type { AuditReport } from './checks/audit.js';
 import { Leftovers } from './checks/leftovers.js';
 import { judgeStrictness } from './checks/strictness.js';
-import { Dice } from './measure/dice.js';
+import { Dice } from '../support/dice.js';
 import { monotonicMs } from './measure/monotonic.js';
 import { draw } from './plan.js';
 import type { Plan } from './plan.js';

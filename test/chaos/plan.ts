@@ -1,6 +1,6 @@
 import type { Fault } from './faults/fault.js';
 import type { Mix } from './load/mixes.js';
-import type { Dice } from './measure/dice.js';
+import type { Dice } from '../support/dice.js';
 
 /** What must hold beyond the honesty of every error. */
 export interface Strictness {

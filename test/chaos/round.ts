@@ -7,7 +7,7 @@ import type { Fault, FaultGround, Struck } from './faults/fault.js';
 import { describeError } from './load/attempt.js';
 import type { RoundRecord } from './load/ledger.js';
 import { kindOf } from './load/mixes.js';
-import type { Dice } from './measure/dice.js';
+import type { Dice } from '../support/dice.js';
 import { longestGapMs } from './measure/gaps.js';
 import { growth } from './measure/metrics-reading.js';
 import type { CounterValues } from './measure/metrics-reading.js';

@@ -7,7 +7,7 @@ import { roles } from '../support/roles.js';
 import { SwitchyardProcess } from '../support/switchyard-process.js';
 import { INCREASE, Witness, tallyOf, witnessStatements } from '../support/witness.js';
 import type { Tally } from '../support/witness.js';
-import { Dice } from './measure/dice.js';
+import { Dice } from '../support/dice.js';
 import { monotonicMs } from './measure/monotonic.js';
 
 /** What a run of reads through a split listener is to do. */

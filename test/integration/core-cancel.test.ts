@@ -7,6 +7,7 @@ import { PROTOCOL_3_2, frontend } from '../support/raw-messages.js';
 import { backendPid, CoreProxy, ownBackends, sharedCluster, TIMEOUT_MS, waitForBackend } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const cluster = sharedCluster({ standbys: 1 });
 const SLEEP = 'select pg_sleep(60)';

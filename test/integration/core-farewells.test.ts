@@ -6,6 +6,7 @@ import { frontend } from '../support/raw-messages.js';
 import { CoreProxy, TIMEOUT_MS, backendPid, nodeOf, sharedCluster, waitForBackend } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const cluster = sharedCluster({
   standbys: 1,

@@ -11,6 +11,7 @@ import type { RawClient } from '../support/raw-client.js';
 import { CoreProxy, TIMEOUT_MS, backendPid, sharedCluster, waitForBackend } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const MB = 1024 * 1024;
 /** What one client may cost this process beyond what it costs anyway: far above the buffers, far below what is sent. */

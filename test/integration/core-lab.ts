@@ -21,6 +21,9 @@ export const TIMEOUT_MS = 15_000;
 /** `pool.mode` where a test does not set it. Files with the line `// In both pool modes.` are run once more with `transaction`. */
 const POOL_MODE = process.env['SWITCHYARD_TEST_POOL_MODE'] ?? 'session';
 
+/** What moves the bytes. Files with the line `// With both engines.` are run once more with `stream`. */
+const ENGINE = process.env['SWITCHYARD_TEST_ENGINE'] ?? 'native';
+
 /** Sessions share their backends where a test does not say otherwise. */
 const isPooled = POOL_MODE === 'transaction';
 
@@ -68,6 +71,7 @@ export function coreConfig(nodes: readonly NodeAddress[], changes: CoreChanges =
       { name: 'standby', address: '127.0.0.1:0', route: 'standby' },
     ],
     routing: { warm_up: '0s', min_dwell: '100ms', slow_start: '0ms', ...changes.routing },
+    engine: ENGINE,
     pool: { mode: POOL_MODE, ...changes.pool },
     promotion: { ...changes.promotion },
     auth: { query: 'SELECT * FROM switchyard.user_lookup($1)', ...changes.auth },

@@ -13,6 +13,7 @@ import { roles } from '../support/roles.js';
 import { CoreProxy, TIMEOUT_MS, nodeOf, sharedCluster } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const cluster = sharedCluster({
   hba: [

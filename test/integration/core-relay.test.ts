@@ -8,6 +8,7 @@ import { roles } from '../support/roles.js';
 import { backendPid, CoreProxy, nodeOf, ownBackends, sharedCluster, TIMEOUT_MS, waitForBackend } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const cluster = sharedCluster({
   standbys: 1,

@@ -11,6 +11,7 @@ import { backendPid, CoreProxy, nodeOf, ownBackends, TIMEOUT_MS, waitForBackend 
 import type { CoreChanges } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const { query, parse, bind, describe, execute, sync } = frontend;
 

@@ -10,6 +10,7 @@ import { roles } from '../support/roles.js';
 import { CoreProxy, TIMEOUT_MS, nodeOf, sharedCluster } from './core-lab.js';
 
 // In both pool modes.
+// With both engines.
 
 const cluster = sharedCluster({ standbys: 1 });
 const app = { user: roles.app.user, database: roles.app.database };

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/schema.js';
+import type { Engine } from '../../net/engine.js';
 import type { Clock } from '../../util/clock.js';
 import type { Backend } from '../backend.js';
 import { connectBackend } from '../connect.js';
@@ -17,17 +18,20 @@ const TEMPORARY_SCHEMA_SQL = 'SELECT pg_catalog.pg_my_temp_schema()';
 /** Does to real nodes what the pool asks for. */
 export class NodeConnector implements Connector {
   readonly #config: () => Pick<Config, 'pool' | 'limits'>;
+  readonly #engine: Engine;
   readonly #clock: Clock;
 
   /** `config` is asked for the present limits with each connection. */
-  constructor(config: () => Pick<Config, 'pool' | 'limits'>, clock: Clock) {
+  constructor(config: () => Pick<Config, 'pool' | 'limits'>, engine: Engine, clock: Clock) {
     this.#config = config;
+    this.#engine = engine;
     this.#clock = clock;
   }
 
   get #limits(): ConnectLimits {
     const { pool, limits } = this.#config();
     return {
+      engine: this.#engine,
       connectTimeoutMs: pool.connectTimeoutMs,
       keepAliveMs: () => this.#config().limits.tcpKeepaliveMs,
       bufferBytes: limits.clientBufferBytes,

@@ -3,7 +3,7 @@ import { formatAddress } from '../../config/address.js';
 import type { HostPort } from '../../config/address.js';
 import type { Config } from '../../config/schema.js';
 import { messageOf } from '../../errors.js';
-import { Listener } from '../../net/listener.js';
+import { StreamListener } from '../../net/stream/stream-listener.js';
 import type { StatusDocument } from '../../admin/status-document.js';
 import { fetchStatus } from '../status/fetch-status.js';
 import { fail, ok } from './report.js';
@@ -31,9 +31,9 @@ async function checkAddress(
 ): Promise<Finding> {
   const where = formatAddress(address);
   try {
-    const listener = await Listener.open(
+    const listener = await StreamListener.open(
       { host: address.host, port: address.port, backlog, keepAliveMs: () => 0, bufferBytes: 1 },
-      (socket) => socket.destroy(),
+      (wire) => wire.destroy(),
     );
     listener.close();
     return ok(`${what}: ${where} can be bound`);

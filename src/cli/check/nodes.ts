@@ -4,7 +4,7 @@ import { openMonitor } from '../../backend/open-monitor.js';
 import { formatAddress } from '../../config/address.js';
 import type { Config } from '../../config/schema.js';
 import { SwitchyardError } from '../../errors.js';
-import { dial } from '../../net/dial.js';
+import { dialStream } from '../../net/stream/dial-stream.js';
 import { NodeProbe } from '../../replication/probe.js';
 import type { ProbeSample } from '../../replication/probe.js';
 import type { Clock } from '../../util/clock.js';
@@ -72,7 +72,7 @@ export async function checkNode(target: NodeTarget, config: Config, clock: Clock
 async function touch(target: NodeTarget, config: Config, timeoutMs: number): Promise<void> {
   const { tcpKeepaliveMs, clientBufferBytes } = config.limits;
   const { host, port } = target;
-  const wire = await dial({ host, port, timeoutMs, keepAliveMs: tcpKeepaliveMs, bufferBytes: clientBufferBytes });
+  const wire = await dialStream({ host, port, timeoutMs, keepAliveMs: tcpKeepaliveMs, bufferBytes: clientBufferBytes });
   wire.destroy();
 }
 

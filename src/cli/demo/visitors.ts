@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PasswordCredentials } from '../../auth/credentials.js';
 import { MonitorConnection } from '../../backend/monitor-connection.js';
 import { NodeError } from '../../backend/node-error.js';
+import { StreamEngine } from '../../net/stream/stream-engine.js';
 import { nodeName } from '../../util/brand.js';
 import type { Clock } from '../../util/clock.js';
 import type { DemoRole } from './servers.js';
@@ -126,7 +127,13 @@ export class Visitors {
         parameters: [['application_name', 'visitor']],
         credentials: new PasswordCredentials(password),
       },
-      { connectTimeoutMs: CONNECT_TIMEOUT_MS, keepAliveMs: () => 0, bufferBytes: 65_536, messageBytesMax: 1 << 24 },
+      {
+        engine: new StreamEngine(),
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        keepAliveMs: () => 0,
+        bufferBytes: 65_536,
+        messageBytesMax: 1 << 24,
+      },
       this.#clock,
     );
   }

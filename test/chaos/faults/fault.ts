@@ -1,6 +1,6 @@
 import type { PatroniCluster } from '../../support/patroni-cluster.js';
 import type { PatroniNode } from '../../support/patroni-node.js';
-import type { Dice } from '../measure/dice.js';
+import type { Dice } from '../../support/dice.js';
 import type { ProxyUnderTest } from '../proxy-under-test.js';
 
 /** What clients may notice of a fault, which decides what errors are honest. */

@@ -234,7 +234,7 @@ test('ticks are counted from the number that was sent last', async (t) => {
 
 test('the build says what runs', async (t) => {
   const families = await scrape(metricsOf(t, proxyOf()));
-  const labels = { version: '1.2.3', node_version: process.version };
+  const labels = { version: '1.2.3', node_version: process.version, engine: 'stream' };
   assert.equal(valueOf(families, 'switchyard_build_info', labels), 1);
 });
 

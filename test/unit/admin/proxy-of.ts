@@ -108,6 +108,7 @@ export function proxyOf(wishes: ProxyWishes = {}): FakeProxy {
     view: wishes.view ?? viewOf(),
     claims: wishes.claims ?? claimsOf({ confirmedAtMs: clock.nowMs() }),
     logger: silentLogger,
+    engine: { name: 'stream' },
     counters,
     registry,
     pool,

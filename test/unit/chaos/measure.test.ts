@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Dice } from '../../chaos/measure/dice.js';
+import { Dice } from '../../support/dice.js';
 import { longestGapMs, median } from '../../chaos/measure/gaps.js';
 import { growth, readMetrics } from '../../chaos/measure/metrics-reading.js';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judgeStrictness } from '../../chaos/checks/strictness.js';
 import { FAULTS } from '../../chaos/faults/catalogue.js';
-import { Dice } from '../../chaos/measure/dice.js';
+import { Dice } from '../../support/dice.js';
 import { readOptions } from '../../chaos/options.js';
 import { draw } from '../../chaos/plan.js';
 import { comparison } from '../../chaos/report/markdown.js';

@@ -1,10 +1,8 @@
 import type { Socket } from 'node:net';
-import type { Wire, WireHandler } from './wire.js';
+import { LINGER_MS } from '../wire.js';
+import type { Wire, WireHandler } from '../wire.js';
 
-/** How long a peer may take to accept the last bytes before the wire is destroyed. */
-export const LINGER_MS = 5_000;
-
-/** The engine that is always there: Node's documented stream API. */
+/** A wire on a socket of Node. */
 export class StreamWire implements Wire {
   handler: WireHandler;
   readonly remoteAddress: string;

@@ -1,26 +1,13 @@
 import { connect } from 'node:net';
 import type { TcpNetConnectOpts } from 'node:net';
-import { SwitchyardError } from '../errors.js';
+import { SwitchyardError } from '../../errors.js';
+import type { DialOptions } from '../engine.js';
+import { noHandler } from '../wire.js';
+import type { Wire } from '../wire.js';
 import { StreamWire } from './stream-wire.js';
-import type { Wire, WireHandler } from './wire.js';
 
-export interface DialOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Time limit for the TCP connection, in milliseconds. */
-  readonly timeoutMs: number;
-  readonly keepAliveMs: number;
-  /** Bytes that may wait in the wire before `write` says that it is full. */
-  readonly bufferBytes: number;
-}
-
-const noHandler: WireHandler = { onChunk: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} };
-
-/**
- * Connects to a node. The wire comes paused until `resume`, with a handler that ignores everything.
- * Fails with `backend_connect_failed`; `cause` is the system's error. An aborted dial fails the same way.
- */
-export function dial(options: DialOptions, signal?: AbortSignal): Promise<Wire> {
+/** See Engine. */
+export function dialStream(options: DialOptions, signal?: AbortSignal): Promise<Wire> {
   return new Promise((resolve, reject) => {
     const where = `${options.host}:${options.port}`;
     // `highWaterMark` is documented for every stream; the types of `connect` do not list it.

@@ -1,17 +1,12 @@
 import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import type { Listener, ListenOptions } from '../engine.js';
+import { noHandler } from '../wire.js';
+import type { Wire } from '../wire.js';
+import { StreamWire } from './stream-wire.js';
 
-export interface ListenOptions {
-  readonly host: string | null;
-  readonly port: number;
-  readonly backlog: number;
-  /** Idle time after which TCP tests a connection; 0: it does not. Read anew for each connection. */
-  readonly keepAliveMs: () => number;
-  readonly bufferBytes: number;
-}
-
-/** A TCP listener that hands out accepted sockets. */
-export class Listener {
+/** A TCP listener on a server of Node. */
+export class StreamListener implements Listener {
   readonly #server: Server;
 
   private constructor(server: Server) {
@@ -19,7 +14,7 @@ export class Listener {
   }
 
   /** Listens, or fails with the system's error (`EADDRINUSE`, `EACCES`...). `host` null: every address of the machine. */
-  static open(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener> {
+  static open(options: ListenOptions, onWire: (wire: Wire) => void): Promise<StreamListener> {
     return new Promise((resolve, reject) => {
       const server = createServer({
         allowHalfOpen: true,
@@ -29,7 +24,7 @@ export class Listener {
       server.on('connection', (socket) => {
         const keepAliveMs = options.keepAliveMs();
         if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
-        onSocket(socket);
+        onWire(new StreamWire(socket, noHandler));
       });
       server.once('error', reject);
       server.listen(
@@ -38,7 +33,7 @@ export class Listener {
           server.off('error', reject);
           // An error of accept (no file descriptor left) must not end the process; the listener goes on when there is one again.
           server.on('error', () => {});
-          resolve(new Listener(server));
+          resolve(new StreamListener(server));
         },
       );
     });
