@@ -71,7 +71,6 @@ const notLoaded: SqlAnalyzer = {
   },
 };
 
-
 /** The whole proxy, composed; nothing runs before `start`. Several can live in one process. */
 export class App {
   config: Config;
@@ -313,6 +312,7 @@ export class App {
       cluster: this.config.cluster,
       listeners: this.config.listeners.map((old) => withLiveKeys(old, config.listeners)),
       admin: { ...this.config.admin, users: config.admin.users, statsUsers: config.admin.statsUsers },
+      engine: this.config.engine,
       limits: { ...config.limits, clientBufferBytes: this.config.limits.clientBufferBytes },
     };
     this.pool.limits = config.pool;

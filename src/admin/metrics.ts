@@ -49,7 +49,10 @@ function addProgramMetrics(metrics: MetricsRegistry, proxy: Proxy, loop: EventLo
       ];
     },
   );
-  metrics.gauges('build_info', 'Always 1; the labels say what runs here.', ['version', 'node_version', 'engine'], () => [
-    { labels: { version, node_version: process.version, engine: proxy.engine.name }, value: 1 },
-  ]);
+  metrics.gauges(
+    'build_info',
+    'Always 1; the labels say what runs here.',
+    ['version', 'node_version', 'engine'],
+    () => [{ labels: { version, node_version: process.version, engine: proxy.engine.name }, value: 1 }],
+  );
 }

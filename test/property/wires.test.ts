@@ -35,7 +35,8 @@ class End {
     this.salt = salt;
     heard.onChunk = (chunk) => {
       for (const byte of chunk) {
-        if (byte !== byteAt(this.got, this.salt ^ 1)) assert.fail(`byte ${this.got} of ${this.salt} is not what was sent`);
+        if (byte !== byteAt(this.got, this.salt ^ 1))
+          assert.fail(`byte ${this.got} of ${this.salt} is not what was sent`);
         this.got += 1;
       }
     };
@@ -107,10 +108,16 @@ async function sequence(t: TestContext, engine: Engine, dice: Dice): Promise<voi
     }
     await Promise.all([left, right].map(({ heard }) => heard.until(() => heard.closed !== undefined)));
     const isCut = left.isDestroyed || right.isDestroyed;
-    for (const [from, to] of [[left, right], [right, left]] as const) {
+    for (const [from, to] of [
+      [left, right],
+      [right, left],
+    ] as const) {
       assert.ok(isCut ? to.got <= from.sent : to.got === from.sent, `${to.got} of ${from.sent} bytes arrived`);
       const { closed } = from.heard;
-      assert.ok(closed === null || (isCut && closed !== undefined && 'code' in closed && !(closed instanceof AssertionError)), String(closed));
+      assert.ok(
+        closed === null || (isCut && closed !== undefined && 'code' in closed && !(closed instanceof AssertionError)),
+        String(closed),
+      );
     }
   }
 }

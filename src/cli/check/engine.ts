@@ -4,7 +4,8 @@ import { openEngine } from '../../net/open-engine.js';
 import { fail, ok } from './report.js';
 import type { Finding } from './report.js';
 
-const MEND = 'It is built where there are a C++ compiler, make, Python and the headers of Node: npm rebuild pg-switchyard';
+const MEND =
+  'It is built where there are a C++ compiler, make, Python and the headers of Node: npm rebuild pg-switchyard';
 
 /** What will move the bytes. */
 export function checkEngine({ engine: choice }: Config): Finding {

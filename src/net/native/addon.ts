@@ -43,7 +43,10 @@ export interface NativeAddon {
     makeSlab: () => Buffer,
   ) => NativeHost;
   /** Takes the descriptor over. */
-  readonly Socket: new (host: NativeHost, descriptor: number) => NativeSocket;
+  readonly Socket: new (
+    host: NativeHost,
+    descriptor: number,
+  ) => NativeSocket;
   /** A descriptor that listens. */
   listen(address: string, port: number, backlog: number): number;
   /** A descriptor that is connecting. */

@@ -31,6 +31,6 @@ function build() {
 
 const why = build();
 if (why !== null) {
-  console.warn(`pg-switchyard: no native engine, Node alone will move the bytes: ${why}`);
+  process.stderr.write(`pg-switchyard: no native engine, Node alone will move the bytes: ${why}\n`);
   if (isSanitized) process.exitCode = 1;
 }

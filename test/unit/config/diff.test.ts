@@ -119,6 +119,7 @@ const CHANGES: Readonly<Record<string, Expected>> = {
   'admin.token_file': restart('secret', 'admin.token'),
   'admin.users': live('root'),
   'admin.stats_users': live(['watcher', 'other']),
+  engine: restart('stream'),
   'log.level': live('debug'),
   'limits.max_clients': live(5),
   'limits.message': live('1MB'),
@@ -296,7 +297,7 @@ test('the list of all settings names each once, in the order of the file', () =>
   assert.equal(new Set(keys).size, keys.length);
   assert.deepEqual(
     [...new Set(keys.map((key) => key.split(/[.[]/)[0]))],
-    ['cluster', 'listeners', 'routing', 'pool', 'promotion', 'auth', 'admin', 'log', 'limits', 'shutdown'],
+    ['cluster', 'listeners', 'routing', 'pool', 'promotion', 'auth', 'admin', 'engine', 'log', 'limits', 'shutdown'],
   );
   assert.deepEqual(
     entries.find((entry) => entry.key === 'listeners[primary].address'),

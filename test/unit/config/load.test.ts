@@ -105,6 +105,7 @@ test('a minimal file gets every default', () => {
       queryCacheMs: 30_000,
     },
     admin: { enabled: true, address: { host: '127.0.0.1', port: 9432 }, token: null, users: [], statsUsers: [] },
+    engine: 'auto',
     log: { level: 'info' },
     limits: {
       maxClients: 10_000,
@@ -179,6 +180,7 @@ auth:
   query_database: authdb
   query_cache: 0
 admin: { address: "*:9999", enabled: no, token: open-sesame, users: root, stats_users: [a, b] }
+engine: stream
 log: { level: debug }
 limits: { max_clients: 3, message: 1MB, inspect: 2kB, startup_timeout: 1s, prepared_statements: 4, client_buffer: 8kB, client_idle_timeout: 1h, idle_transaction_timeout: 1m, transaction_timeout: 30m, query_timeout: 5m, query_cancel_timeout: 2s, tcp_keepalive: 30s, tcp_user_timeout: 20s }
 shutdown: { timeout: 1m }
@@ -319,6 +321,7 @@ shutdown: { timeout: 1m }
       users: ['root'],
       statsUsers: ['a', 'b'],
     },
+    engine: 'stream',
     log: { level: 'debug' },
     limits: {
       maxClients: 3,

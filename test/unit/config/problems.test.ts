@@ -72,11 +72,11 @@ test('an unknown key is told with the nearest known one', () => {
 test('keys that only look like inherited properties are unknown keys', () => {
   appended(
     'toString: 1\n',
-    '6:1 toString: is not a known key; known here: cluster, listeners, routing, pool, promotion, auth, admin, log, limits, shutdown',
+    '6:1 toString: is not a known key; known here: cluster, listeners, routing, pool, promotion, auth, admin, engine, log, limits, shutdown',
   );
   appended(
     '__proto__: { pool: 1 }\n',
-    '6:1 __proto__: is not a known key; known here: cluster, listeners, routing, pool, promotion, auth, admin, log, limits, shutdown',
+    '6:1 __proto__: is not a known key; known here: cluster, listeners, routing, pool, promotion, auth, admin, engine, log, limits, shutdown',
   );
 });
 

@@ -27,7 +27,13 @@ function isGreeted(t: TestContext, port: number): Promise<Socket | null> {
 
 for (const name of ['stream', 'native']) {
   test(`${name}: without descriptors connections are closed, and accepted again when there are some`, async (t) => {
-    const program = spawn('bash', ['-c', `ulimit -n ${DESCRIPTORS}; exec "$0" "$1" "$2"`, process.execPath, server, name]);
+    const program = spawn('bash', [
+      '-c',
+      `ulimit -n ${DESCRIPTORS}; exec "$0" "$1" "$2"`,
+      process.execPath,
+      server,
+      name,
+    ]);
     t.after(() => program.kill());
     const port = Number(String((await once(program.stdout, 'data'))[0]));
     const sockets: Socket[] = [];
@@ -45,12 +51,16 @@ for (const name of ['stream', 'native']) {
   });
 
   test(`${name}: an open listener and open connections do not outlive a thread`, async (t) => {
-    const thread = new Worker(new URL('greeting-server.js', import.meta.url), { argv: [name], stdin: true, stdout: true });
+    const thread = new Worker(new URL('greeting-server.js', import.meta.url), {
+      argv: [name],
+      stdin: true,
+      stdout: true,
+    });
     const port = Number(String((await once(thread.stdout, 'data'))[0]));
     const sockets = await Promise.all([0, 1, 2].map(() => isGreeted(t, port)));
     assert.ok(sockets.every((socket) => socket !== null));
     await thread.terminate();
-    await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close')));
+    await Promise.all(sockets.map(async (socket) => socket.closed || once(socket, 'close')));
     assert.equal(await isGreeted(t, port), null);
   });
 }

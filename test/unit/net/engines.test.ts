@@ -22,7 +22,7 @@ for (const engine of engines()) {
     const sockets = [0, 1, 2].map(() => connect(lab.listener.port, '127.0.0.1'));
     t.after(() => sockets.forEach((socket) => socket.destroy()));
     const wires = await Promise.all(sockets.map(() => lab.next()));
-    await Promise.all(sockets.map((socket) => socket.localPort ?? once(socket, 'connect')));
+    await Promise.all(sockets.map(async (socket) => socket.localPort ?? once(socket, 'connect')));
     assert.deepEqual(
       new Set(wires.map(({ wire }) => `${wire.remoteAddress}:${wire.remotePort}`)),
       new Set(sockets.map(({ localPort }) => `127.0.0.1:${localPort}`)),
