@@ -156,24 +156,22 @@ void Socket::OnClosed(uv_handle_t* handle) {
 int Socket::Wanted() const {
   int wanted = 0;
   // What a broken connection still has to say is read, or its error found.
-  if (reads_ || broken_ != 0) wanted |= UV_READABLE;
+  if (broken_ != 0 || (reads_ && !is_over_)) wanted |= UV_READABLE;
+  // Who is not read may still be gone.
+  else if (!is_over_ && !has_hung_up_) wanted |= UV_DISCONNECT;
   if (role_ == Role::kConnecting || !out_.empty()) wanted |= UV_WRITABLE;
   return wanted;
 }
 
 void Socket::Watch() {
-  if (is_closed_) return;
-  const int wanted = Wanted();
   // Each change costs system calls, and most pauses are over before anything comes: what is watched too much is left when it happens.
-  if ((wanted & ~watched_) == 0) return;
-  watched_ = wanted;
-  uv_poll_start(&poll_, wanted, OnPoll);
+  const int told = (watched_ & UV_READABLE) != 0 ? watched_ | UV_DISCONNECT : watched_;
+  if ((Wanted() & ~told) != 0) WatchOnly();
 }
 
-void Socket::Unwatch(int events) {
-  if (is_closed_) return;
+void Socket::WatchOnly() {
   const int wanted = Wanted();
-  if ((events & ~wanted) == 0) return;
+  if (is_closed_ || wanted == watched_) return;
   watched_ = wanted;
   if (wanted == 0) uv_poll_stop(&poll_);
   else uv_poll_start(&poll_, wanted, OnPoll);
@@ -203,13 +201,26 @@ void Socket::OnPoll(uv_poll_t* poll, int status, int events) {
     socket->broken_ = error == 0 ? ECONNRESET : error;
     socket->out_.Clear();
   }
-  if ((events & UV_WRITABLE) != 0 && !socket->out_.empty()) socket->Flush();
-  if ((events & UV_READABLE) != 0 && !socket->is_closed_) {
-    if (socket->reads_) socket->Read();
-    else if (socket->broken_ != 0) socket->Fail(socket->broken_);
+  socket->Happened(events);
+}
+
+void Socket::Happened(int events) {
+  // What is told again and again because nobody does anything about it.
+  bool is_idle = false;
+  if ((events & UV_WRITABLE) != 0) {
+    if (!out_.empty()) Flush();
+    is_idle = out_.empty();
   }
-  socket->Unwatch(status < 0 ? 0 : events);
-  socket->Watch();
+  if (is_closed_) return;
+  if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+    if (reads_ && !is_over_) Read();
+    else if (broken_ != 0) Fail(broken_);
+    else is_idle = true;
+    if (is_over_) is_idle = true;
+  }
+  if ((events & UV_DISCONNECT) != 0) has_hung_up_ = true;
+  if (is_idle) WatchOnly();
+  else Watch();
 }
 
 size_t Socket::Offer(const uint8_t* bytes, size_t size) {
@@ -265,14 +276,13 @@ void Socket::Read() {
     Fail(n < 0 ? errno : broken_);
     return;
   }
-  reads_ = false;
+  is_over_ = true;
   host_->Tell(this, Event::kEnd);
 }
 
 void Socket::Fail(int error) {
-  reads_ = false;
+  is_over_ = true;
   broken_ = 0;
-  Watch();
   host_->Tell(this, Event::kError, static_cast<uint32_t>(error), 0, uv_err_name(-error));
 }
 

@@ -36,8 +36,9 @@ class Socket {
   int Wanted() const;
   // Has the loop watch what is wanted now.
   void Watch();
-  // No longer what of these is not wanted: it has happened, and would be told again and again.
-  void Unwatch(int events);
+  // The same, and nothing else.
+  void WatchOnly();
+  void Happened(int events);
   // Offers bytes to the kernel; gives how many it took.
   size_t Offer(const uint8_t* bytes, size_t size);
   size_t Write(const uint8_t* bytes, size_t size);
@@ -55,11 +56,15 @@ class Socket {
   napi_ref self_ = nullptr;
   Outbox out_;
   Role role_ = Role::kConnection;
-  // What the loop watches: UV_READABLE, UV_WRITABLE.
+  // What the loop watches: UV_READABLE, UV_WRITABLE, UV_DISCONNECT.
   int watched_ = 0;
   bool reads_ = false;
   // Why nothing more can be sent (errno); 0: it can.
   int broken_ = 0;
+  // Nothing more can be read: its end or its error was told.
+  bool is_over_ = false;
+  // The peer has ended its sending side, or more; what it has sent before may not be read yet.
+  bool has_hung_up_ = false;
   bool is_closed_ = false;
   // Both have let go of it: the loop, and the garbage collector.
   bool is_released_ = false;

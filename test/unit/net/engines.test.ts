@@ -225,21 +225,36 @@ for (const engine of engines()) {
     assert.equal(await Promise.race([isClosed, delay(10_000, 'open')]), 'closed');
   });
 
-  test(`${of}a reset is told once, whether it is reading or not`, async (t) => {
+  test(`${of}a reset is told once, whether it is reading or not, and whatever is unread`, async (t) => {
     for (const isReading of [true, false]) {
-      const [socket, heard] = await withSocket(t, engine);
-      if (!isReading) heard.wire.pause();
-      socket.write('half of a mess');
-      if (isReading) await heard.until(() => heard.bytes > 0);
-      socket.resetAndDestroy();
-      await once(socket, 'close');
-      // Who does not read finds out when it writes.
-      if (!isReading) for (let i = 0; i < 5 && heard.wire.write(Buffer.from('x')); i += 1) await delay(5);
-      await heard.until(() => heard.closed !== undefined);
-      assert.ok(heard.closed instanceof Error);
-      assert.ok(['ECONNRESET', 'EPIPE'].includes((heard.closed as NodeJS.ErrnoException).code ?? ''));
-      assert.equal(heard.wire.closed, true);
+      for (const unread of ['', 'half of a mess']) {
+        const [socket, heard] = await withSocket(t, engine);
+        socket.write('begin');
+        await heard.until(() => heard.text === 'begin');
+        if (!isReading) heard.wire.pause();
+        if (unread !== '') {
+          socket.write(unread);
+          await delay(20);
+        }
+        socket.resetAndDestroy();
+        await heard.until(() => heard.closed !== undefined);
+        assert.equal((heard.closed as NodeJS.ErrnoException).code, 'ECONNRESET');
+        assert.equal(heard.wire.closed, true);
+      }
     }
+  });
+
+  test(`${of}who writes to a peer that is gone hears of it`, async (t) => {
+    const [socket, heard] = await withSocket(t, engine);
+    heard.wire.pause();
+    socket.end();
+    await once(socket, 'finish');
+    socket.destroy();
+    for (let i = 0; i < 100 && heard.closed === undefined; i += 1) {
+      heard.wire.write(Buffer.from('x'));
+      await delay(5);
+    }
+    assert.ok(['ECONNRESET', 'EPIPE'].includes((heard.closed as NodeJS.ErrnoException).code ?? ''));
   });
 
   test(`${of}a reset while much is pending ends the wire`, async (t) => {
