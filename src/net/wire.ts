@@ -26,7 +26,10 @@ export interface Wire {
   readonly pendingBytes: number;
   /** Sends `bytes`, which must not be changed afterwards. False: full, wait for `onDrain` before more (nothing is lost). */
   write(bytes: Buffer): boolean;
-  /** Stops and restarts reading; at most one chunk more can come after a pause. */
+  /**
+   * Stops and restarts reading; at most one chunk more can come after a pause. A reset is told all the same, and so is the end of a peer
+   * that has sent nothing more.
+   */
   pause(): void;
   resume(): void;
   /** Sends what is pending (and `last`), then closes; destroys the wire when the peer does not take it within a few seconds. */

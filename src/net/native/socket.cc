@@ -215,7 +215,10 @@ void Socket::Happened(int events) {
   if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) {
     if (reads_ && !is_over_) Read();
     else if (broken_ != 0) Fail(broken_);
-    else is_idle = true;
+    else {
+      is_idle = true;
+      if (!is_over_ && HasEnded()) End();
+    }
     if (is_over_) is_idle = true;
   }
   if ((events & UV_DISCONNECT) != 0) has_hung_up_ = true;
@@ -276,6 +279,15 @@ void Socket::Read() {
     Fail(n < 0 ? errno : broken_);
     return;
   }
+  End();
+}
+
+bool Socket::HasEnded() const {
+  uint8_t next;
+  return ::recv(fd_, &next, 1, MSG_PEEK) == 0;
+}
+
+void Socket::End() {
   is_over_ = true;
   host_->Tell(this, Event::kEnd);
 }

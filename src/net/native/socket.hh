@@ -44,6 +44,9 @@ class Socket {
   size_t Write(const uint8_t* bytes, size_t size);
   void Flush();
   void Read();
+  // The peer has ended its sending side, and nothing is unread.
+  bool HasEnded() const;
+  void End();
   void Accept();
   void Connected();
   void Fail(int error);

@@ -244,6 +244,25 @@ for (const engine of engines()) {
     }
   });
 
+  test(`${of}the end of a peer is told though it is not read, unless there is something unread`, async (t) => {
+    for (const unread of ['', 'a last word']) {
+      const [socket, heard] = await withSocket(t, engine);
+      socket.write('begin');
+      await heard.until(() => heard.text === 'begin');
+      heard.wire.pause();
+      socket.end(unread);
+      if (unread !== '') {
+        await delay(30);
+        assert.equal(heard.ends, 0);
+        heard.wire.resume();
+      }
+      await heard.until(() => heard.ends === 1);
+      assert.equal(heard.text, `begin${unread}`);
+      heard.wire.end();
+      await heard.until(() => heard.closed === null);
+    }
+  });
+
   test(`${of}who writes to a peer that is gone hears of it`, async (t) => {
     const [socket, heard] = await withSocket(t, engine);
     heard.wire.pause();
