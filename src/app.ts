@@ -35,7 +35,6 @@ import type { AdjustableLogger, Logger } from './log.js';
 import { Counters } from './metrics/counters.js';
 import { TrafficTable } from './metrics/traffic.js';
 import type { Engine, Listener } from './net/engine.js';
-import { openEngine } from './net/open-engine.js';
 import { decodeObstacle, OBSTACLE_SQL } from './replication/promotion-obstacle.js';
 import { clientCollectTable } from './relay/client-collect.js';
 import { CloseReason } from './session/close-reason.js';
@@ -63,6 +62,8 @@ const STOP_LOOK_MS = 20;
 export interface AppParts {
   readonly clock: Clock;
   readonly logger: Logger | AdjustableLogger;
+  /** What moves the bytes of clients, and of the pool's backends. */
+  readonly engine: Engine;
 }
 
 const notLoaded: SqlAnalyzer = {
@@ -107,7 +108,7 @@ export class App {
   #isClosed = false;
 
   constructor(config: Config, parts: AppParts) {
-    const { clock, logger } = parts;
+    const { clock, logger, engine } = parts;
     this.config = config;
     this.clock = clock;
     this.logger = logger;
@@ -117,8 +118,6 @@ export class App {
         'session ends',
       ),
     );
-    const { engine, why } = openEngine(config.engine);
-    if (why !== null) logger.info({ why }, 'no native engine: Node alone moves the bytes');
     this.engine = engine;
     const connector = new NodeConnector(() => this.config, engine, clock);
     this.pool = new Pool(config.pool, { clock, logger, counters: this.counters, connector });

@@ -6,6 +6,8 @@ import { loadConfig } from '../config/load.js';
 import type { LoadedConfig } from '../config/load.js';
 import { messageOf } from '../errors.js';
 import { openLogger } from '../log.js';
+import { openEngine } from '../net/open-engine.js';
+import type { OpenedEngine } from '../net/open-engine.js';
 import { systemClock } from '../util/clock.js';
 import type { CommandOptions } from './options.js';
 import { RunningProgram } from './running-program.js';
@@ -24,7 +26,16 @@ export async function run(options: CommandOptions): Promise<number> {
   }
   const logger = openLogger(loaded.config.log.level);
   for (const warning of loaded.warnings) logger.warn({ config: formatProblem(warning) }, 'configuration is odd');
-  const app = new App(loaded.config, { clock: systemClock, logger });
+  let opened: OpenedEngine;
+  try {
+    opened = openEngine(loaded.config.engine);
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'cannot start');
+    return 1;
+  }
+  const { engine, why } = opened;
+  if (why !== null) logger.info({ why }, 'no native engine: Node alone moves the bytes');
+  const app = new App(loaded.config, { clock: systemClock, logger, engine });
   const program = new RunningProgram(app, loaded, { path: options.configPath, env: process.env, logger });
   app.controls = new YardControls(app, program);
   let admin: AdminServer | null = null;

@@ -6,6 +6,7 @@ import type { PostgresServer } from '../../src/cli/demo/postgres/server.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import type { AdjustableLogger, LogFields } from '../../src/log.js';
+import { openEngine } from '../../src/net/open-engine.js';
 import { nodeName } from '../../src/util/brand.js';
 import { systemClock } from '../../src/util/clock.js';
 import { PostgresCluster } from '../support/postgres-cluster.js';
@@ -128,7 +129,8 @@ export class CoreProxy {
     standbys = nodes.length - 1,
   ): Promise<CoreProxy> {
     const logger = new TestLogger();
-    const app = new App(readCoreConfig(nodes, changes), { clock: systemClock, logger });
+    const config = readCoreConfig(nodes, changes);
+    const app = new App(config, { clock: systemClock, logger, engine: openEngine(config.engine).engine });
     const proxy = new CoreProxy(app, logger.lines, nodes);
     t.after(async () => {
       for (const client of proxy.#clients) client.destroy();

@@ -206,21 +206,23 @@ test('a stop reaches sessions that are held or wait for a backend, and clients t
 });
 
 test('nothing keeps a process alive after close(), whatever was under way', async () => {
-  const [app, load, clock, client] = [
+  const [app, load, clock, client, engine] = [
     'src/app.js',
     'src/config/load.js',
     'src/util/clock.js',
     'test/support/raw-client.js',
+    'src/net/open-engine.js',
   ].map((path) => fileURLToPath(new URL(`../../${path}`, import.meta.url)));
   const script = `
     import { App } from ${JSON.stringify(app)};
     import { parseConfig } from ${JSON.stringify(load)};
     import { systemClock } from ${JSON.stringify(clock)};
     import { RawClient } from ${JSON.stringify(client)};
+    import { openEngine } from ${JSON.stringify(engine)};
     const origin = { fileName: 'core.yaml', env: {}, folder: '/nonexistent' };
     const { config } = parseConfig(process.env.CORE_CONFIG, origin);
     const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-    const app = new App(config, { clock: systemClock, logger: silent });
+    const app = new App(config, { clock: systemClock, logger: silent, engine: openEngine('auto').engine });
     await app.start();
     const options = { port: app.listeners[0].port, ...JSON.parse(process.env.CORE_ROLE) };
     const [idle, busy, begun, knocking] = [

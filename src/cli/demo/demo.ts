@@ -4,6 +4,7 @@ import { App } from '../../app.js';
 import { parseConfig } from '../../config/load.js';
 import { messageOf } from '../../errors.js';
 import { silentLogger } from '../../log.js';
+import { openEngine } from '../../net/open-engine.js';
 import { systemClock } from '../../util/clock.js';
 import { startDemoServers } from './servers.js';
 import type { DemoServers } from './servers.js';
@@ -62,7 +63,8 @@ async function setUp(say: (line: string) => void): Promise<Stage> {
     }),
     { fileName: 'demo', env: {}, folder: '.' },
   );
-  const app = new App(config, { clock: systemClock, logger: silentLogger });
+  const { engine } = openEngine(config.engine);
+  const app = new App(config, { clock: systemClock, logger: silentLogger, engine });
   await app.start();
   const port = (name: string): number => app.listeners.find((each) => each.name === name)?.port ?? 0;
   const stage: Stage = {
