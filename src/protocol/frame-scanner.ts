@@ -7,7 +7,8 @@
  *
  * The handler is asked once per frame, as soon as its header is there, or as soon as it is there whole when its type is one whose body
  * is wanted (`collect`). Forwarded frames that lie side by side go out as one run. The sequence of `onFrame` and `onFlushed` calls, and
- * the bytes of all runs put together, are the same for every way of cutting the input.
+ * the bytes of all runs put together, are the same for every way of cutting the input
+ * (but for frames that `ForwardAlike` spares the handler).
  */
 
 /** What becomes of a frame. */
@@ -20,6 +21,8 @@ export const Verdict = {
   Drop: 2,
   /** Is left unread, with all that follows, until `resume`. */
   Stop: 3,
+  /** Goes out, and so do those of its type that follow it whole in the same input: the handler need not be asked, for it has no more to note. */
+  ForwardAlike: 4,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
@@ -166,6 +169,19 @@ export class FrameScanner {
     this.#needBytes = needBytes;
   }
 
+  /** Where the frames of this type end that lie behind `from` and are whole and as long as they may be. */
+  #endOfAlike(type: number, buffer: Buffer, from: number): number {
+    const end = buffer.length;
+    let at = from;
+    while (end - at >= HEADER_BYTES && buffer[at] === type) {
+      const length = buffer.readUInt32BE(at + 1);
+      const next = at + 1 + length;
+      if (length < 4 || length > this.#lengthMax || next > end) break;
+      at = next;
+    }
+    return at;
+  }
+
   #scan(buffer: Buffer): void {
     const end = buffer.length;
     let at = 0;
@@ -220,7 +236,7 @@ export class FrameScanner {
         } else this.handler.onRun(buffer, runStart, end);
         this.#bodyLeft = next - end;
         this.#bodyType = type;
-        this.#bodyVerdict = verdict;
+        this.#bodyVerdict = verdict === Verdict.ForwardAlike ? Verdict.Forward : verdict;
         return;
       }
       if (verdict === Verdict.Drop) {
@@ -236,7 +252,7 @@ export class FrameScanner {
         this.handler.onFlushed(type);
         if (this.#closed) return;
       }
-      at = next;
+      at = verdict === Verdict.ForwardAlike ? this.#endOfAlike(type, buffer, next) : next;
     }
     if (runStart < end) this.handler.onRun(buffer, runStart, end);
   }

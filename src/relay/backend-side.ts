@@ -127,8 +127,8 @@ export class BackendSide implements BackendSink {
 
   onBackendFrame(type: number, reply: Reply, buffer: Buffer, start: number, end: number): Verdict {
     const { owner, keeper } = this.#parts;
-    if (type === BackendType.DataRow && reply === Reply.Forward)
-      return this.#isRefused ? Verdict.Drop : Verdict.Forward;
+    if ((type === BackendType.DataRow || type === BackendType.CopyData) && reply === Reply.Forward)
+      return this.#isRefused ? Verdict.Drop : Verdict.ForwardAlike;
     if (type === BackendType.ParameterStatus) {
       // The backend has noted it, and the client is told when it is next on this backend.
       if (this.#isRefused) return Verdict.Drop;

@@ -176,7 +176,7 @@ export class ClientSide implements WireHandler, FrameHandler {
         return this.#onRequest(type, buffer, start, end);
       case Frontend.CopyData:
         this.record.forget();
-        return this.backend === null ? Verdict.Drop : Verdict.Forward;
+        return this.backend === null ? Verdict.Drop : Verdict.ForwardAlike;
       case Frontend.CopyDone:
       case Frontend.CopyFail:
         this.record.forget();

@@ -99,6 +99,35 @@ test('a scanner that is stopped at any frame, as often as one likes, goes on as 
   );
 });
 
+test('frames that go out alike cost no question, and everything else is as if they had all been asked for', () => {
+  // Few types, so that many follow their like.
+  const alike = fc.array(fc.nat({ max: 3 }), { maxLength: 30 });
+  const wrong = fc.option(fc.integer({ min: LENGTH_MAX + 1, max: 0xffffffff }), { nil: null });
+  fc.assert(
+    fc.property(frames, alike, wrong, tails, collect, cuts, (some, types, length, tail, wanted, lengths) => {
+      const header = Buffer.alloc(5, 2);
+      header.writeUInt32BE(length ?? 4, 1);
+      const input = Buffer.concat([...some, ...types.map((type) => frame(type, 'x'.repeat(type * 9))), header, tail]);
+      const recorders = [Verdict.ForwardAlike, Verdict.Forward].map((likewise) => {
+        const answers = [likewise, Verdict.ForwardAndFlush, likewise, Verdict.Drop];
+        const recorder = new FrameRecorder(wanted, LENGTH_MAX, (type) => answers[type] ?? likewise);
+        for (const chunk of cut(input, lengths)) recorder.scanner.push(Buffer.from(chunk));
+        return recorder;
+      });
+      const [spared, asked] = recorders.map(({ runs, said, scanner }) => ({
+        runs,
+        said: said.filter(({ call }) => call !== 'frame'),
+        frames: said.filter((what) => what.call === 'frame' && (what.type === 1 || what.type === 3)),
+        state: [scanner.isAtRest, scanner.isInsideForwardedFrame],
+      }));
+      assert.deepEqual(spared, asked);
+      assert.deepEqual(recorders[0]?.out, recorders[1]?.out);
+      assert.ok((recorders[0]?.frames ?? 0) <= (recorders[1]?.frames ?? 0));
+    }),
+    { numRuns: RUNS },
+  );
+});
+
 test('a wrong length is a violation at the same place for every way of cutting, and nothing is said behind it', () => {
   const wrong = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: LENGTH_MAX + 1, max: 0xffffffff }));
   fc.assert(

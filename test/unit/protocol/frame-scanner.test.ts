@@ -66,6 +66,16 @@ test('frames that lie side by side go out in one run, which is a view of the chu
   assert.deepEqual(runs[0]?.slice(1), [0, chunk.length]);
 });
 
+test('frames that go out alike are asked for once in each input', () => {
+  const recorder = new FrameRecorder(collectTable({}), 1000, () => Verdict.ForwardAlike);
+  const [row, end] = [frame('D', 'row'), frame('C', 'end')];
+  recorder.scanner.push(Buffer.concat([row, row, row, end, row, row.subarray(0, 6)]));
+  assert.deepEqual(recorder.frames, 4);
+  recorder.scanner.push(Buffer.concat([row.subarray(6), row, row]));
+  assert.equal(recorder.frames, 5);
+  assert.deepEqual(recorder.out, Buffer.concat([row, row, row, end, row, row, row, row]));
+});
+
 test('a flush comes behind the last byte of its frame and before the next frame', () => {
   const calls: string[] = [];
   const handler: FrameHandler = {
