@@ -58,6 +58,6 @@ export function quotedString(text: string): string {
 export function areSame(a: ReadonlyMap<string, Kept>, b: ReadonlyMap<string, Kept>): boolean {
   if (a === b) return true;
   if (a.size !== b.size) return false;
-  for (const [name, kept] of a) if (b.get(name) !== kept) return false;
+  for (const name of a.keys()) if (b.get(name) !== a.get(name)) return false;
   return true;
 }

@@ -31,6 +31,7 @@ export const SETTING_BYTES_MAX = 16 * 1024;
 /** `SET datestyle` changes one half of the setting and leaves the other (documentation, "Date/Time Output"): so many are kept. */
 const DATESTYLE = 'datestyle';
 const DATESTYLES_MAX = 4;
+const none: readonly Pin[] = [];
 
 /** What DISCARD ALL takes away besides settings, channels and prepared statements (documentation, "DISCARD"). */
 const DISCARDED: ReadonlySet<PinReason> = new Set([
@@ -141,15 +142,15 @@ export class Leftovers {
     return lost;
   }
 
-  *pins(): Iterable<Pin> {
-    yield* this.#lasting.values();
-    yield* this.#current.pins.values();
+  /** Asked several times for each unit; nearly always there is none. */
+  get pins(): readonly Pin[] {
+    const { pins } = this.#current;
+    return this.#lasting.size + pins.size === 0 ? none : [...this.#lasting.values(), ...pins.values()];
   }
 
   /** Each of the pins may be lifted by asking the node. */
   get isProvable(): boolean {
-    for (const pin of this.pins()) if (!isProvable(pin)) return false;
-    return true;
+    return this.pins.every(isProvable);
   }
 
   /** The open transaction has changed how texts are read. */

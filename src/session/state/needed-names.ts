@@ -1,5 +1,5 @@
 import { Access } from '../../sql/analysis.js';
-import type { Analysis, StatementAnalysis } from '../../sql/analysis.js';
+import type { Analysis, Effect, StatementAnalysis } from '../../sql/analysis.js';
 import { isUnread } from './pin.js';
 
 /** How deep statements are followed that execute others. */
@@ -35,9 +35,21 @@ export function addNeededNames(
 function looksAtAny({ access, effects, names }: StatementAnalysis): boolean {
   return (
     // EXPLAIN of it, which does not run it: its name is not told.
-    (access === Access.Execute && !effects.some(({ kind }) => kind === 'execute')) ||
-    effects.some((effect) => effect.kind === 'pin' && isUnread(effect.reason)) ||
-    names.relations.some(({ name }) => LISTINGS.has(name)) ||
-    names.functions.some(({ name }) => LISTINGS.has(name))
+    (access === Access.Execute && !effects.some(executes)) ||
+    effects.some(hidesNames) ||
+    names.relations.some(isListing) ||
+    names.functions.some(isListing)
   );
+}
+
+function executes({ kind }: Effect): boolean {
+  return kind === 'execute';
+}
+
+function hidesNames(effect: Effect): boolean {
+  return effect.kind === 'pin' && isUnread(effect.reason);
+}
+
+function isListing({ name }: { readonly name: string }): boolean {
+  return LISTINGS.has(name);
 }

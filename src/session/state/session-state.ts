@@ -79,21 +79,19 @@ export class SessionState {
 
   /** Why the session cannot change its backend, or null when it can. */
   get pinReason(): PinReason | null {
-    for (const pin of this.#leftovers.pins()) return pin.reason;
-    return this.prepared.isOverflowing ? PinReason.TooManyPrepared : null;
+    const [pin] = this.#leftovers.pins;
+    return pin?.reason ?? (this.prepared.isOverflowing ? PinReason.TooManyPrepared : null);
   }
 
   /** Why not even reads may run on another backend; null: they may. */
   get pinsReadsToPrimary(): PinReason | null {
-    const { lasting, remains } = this.#leftovers;
-    if (lasting.size === 0 && remains.pins.size === 0) return null;
-    for (const { reason } of this.#leftovers.pins()) if (holdsReads(reason)) return reason;
+    for (const { reason } of this.#leftovers.pins) if (holdsReads(reason)) return reason;
     return null;
   }
 
   /** All of its pins; too many prepared statements are not listed. */
   get pins(): readonly Pin[] {
-    return [...this.#leftovers.pins()];
+    return this.#leftovers.pins;
   }
 
   /** What it leaves on its backend is taken away without a trace by DISCARD ALL. */

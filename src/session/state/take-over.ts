@@ -69,7 +69,7 @@ export function takeOver(
   leftovers.replace({ ...remains, settings, channels, pins, locals: new Map() }, lasting);
 
   function since(reason: PinReason): number {
-    for (const pin of leftovers.pins()) if (pin.reason === reason) return pin.sinceMs;
+    for (const pin of leftovers.pins) if (pin.reason === reason) return pin.sinceMs;
     return sinceMs;
   }
 }
