@@ -44,7 +44,10 @@ export class Attachment {
   readonly #leftovers: Leftovers;
   readonly #prepared: PreparedStatements;
   readonly #supply: StatementSupply;
-  #applied: Applied | null = null;
+  /** Null: none that was made known, or it was left. */
+  #attached: Applied | null = null;
+  /** The backend was given to another session, and no other one is attached yet. */
+  #isAway = false;
   #status: TransactionStatus = TransactionStatus.Idle;
   /** Where the pins and doubts of the session came about. */
   #home: Applied | null = null;
@@ -72,19 +75,23 @@ export class Attachment {
 
   /** The node of the attached backend can tell what is in doubt. */
   get isHome(): boolean {
-    return this.#home === null || this.#home === this.#applied;
+    return this.#home === null || this.#home === this.#attached;
   }
 
   /** Another backend is attached; no transaction is open. */
   use(applied: Applied): void {
-    this.#applied = applied;
+    this.#attached = applied;
+    this.#isAway = false;
     this.#begin();
     if (applied.size === 0) applied.sweptAt = this.#prepared.forgotten;
   }
 
   /** That backend is given to another session: whatever is noted from now on is not about it. */
   leave(applied: Applied): void {
-    if (this.#applied === applied) this.#applied = new Applied();
+    if (this.#attached === applied) {
+      this.#attached = null;
+      this.#isAway = true;
+    }
     applied.sweptAt = NOT_SWEPT;
     this.#begin();
   }
@@ -249,6 +256,15 @@ export class Attachment {
   }
 
   // ----
+
+  /** What is noted is about this. Between two backends it is about none: made only if there is anything to note, for with each unit it is costly. */
+  get #applied(): Applied | null {
+    if (this.#isAway) {
+      this.#isAway = false;
+      this.#attached = new Applied();
+    }
+    return this.#attached;
+  }
 
   /** It has statements of which only the node has told. */
   get #isPinnedByName(): boolean {
