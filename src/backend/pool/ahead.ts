@@ -2,7 +2,7 @@ import type { BackendCredentials } from '../../auth/credentials.js';
 import type { NodeName } from '../../util/brand.js';
 import type { Clock } from '../../util/clock.js';
 import type { PrimaryProof } from '../primary-proof.js';
-import { boundsReached } from './bounds.js';
+import { boundReached } from './bounds.js';
 import type { Bucket, Kind, Opening } from './bucket.js';
 import type { Buckets } from './buckets.js';
 import type { Opener } from './opener.js';
@@ -170,10 +170,10 @@ export class Ahead {
   /** Null: it cannot be met. */
   #requestFor(bucket: Bucket, { user, database, kind }: Need): BackendRequest | null {
     const { limits, opener } = this.#parts;
-    const [bound] = boundsReached(bucket, limits(), limits().size);
+    const bound = boundReached(bucket, limits(), limits().size);
     const place = this.foresight?.place(bucket.node) ?? null;
     const credentials = this.foresight?.credentials(user, database) ?? null;
-    if (bound !== undefined || place === null || credentials === null) return null;
+    if (bound !== null || place === null || credentials === null) return null;
     const { parameters, startupKey, isReplication, isShared } = kind;
     const { node } = bucket;
     const request = { node, user, database, ...place, credentials, parameters, startupKey, isReplication, isShared };

@@ -6,14 +6,25 @@ import type { BackendRequest, PoolLimits } from './pool-request.js';
 /** Those that several buckets have in common, from the narrowest to the widest. */
 type SharedBound = typeof Bound.Database | typeof Bound.User | typeof Bound.Node | typeof Bound.Total;
 const SHARED_BOUNDS: readonly SharedBound[] = [Bound.Database, Bound.User, Bound.Node, Bound.Total];
+/** Those that a backend more may exceed, narrowest first. */
+export const COUNT_BOUNDS: readonly (SharedBound | typeof Bound.Size)[] = [Bound.Size, ...SHARED_BOUNDS];
 
-/** Whether there is room for one more backend under each of the bounds in turn; those that are reached are given, narrowest first. */
-export function* boundsReached(bucket: Bucket, limits: PoolLimits, size: number): Generator<Bound, void, undefined> {
-  if (bucket.count >= size) yield Bound.Size;
-  for (const bound of SHARED_BOUNDS) {
-    const most = mostUnder(bound, limits);
-    if (most > 0 && tallyUnder(bound, bucket).count >= most) yield bound;
-  }
+/** There is no room for one more backend of the bucket under this bound; `size`: most of this bucket. */
+export function isReached(
+  bound: (typeof COUNT_BOUNDS)[number],
+  bucket: Bucket,
+  limits: PoolLimits,
+  size: number,
+): boolean {
+  if (bound === Bound.Size) return bucket.count >= size;
+  const most = mostUnder(bound, limits);
+  return most > 0 && tallyUnder(bound, bucket).count >= most;
+}
+
+/** The narrowest of the bounds that are reached; null: there is room for one more backend. */
+export function boundReached(bucket: Bucket, limits: PoolLimits, size: number): Bound | null {
+  for (const bound of COUNT_BOUNDS) if (isReached(bound, bucket, limits, size)) return bound;
+  return null;
 }
 
 /** All that count together with the bucket under this bound. */

@@ -1,5 +1,5 @@
 import type { Bound } from './bound.js';
-import { boundsReached, tallyUnder } from './bounds.js';
+import { boundReached, COUNT_BOUNDS, isReached, tallyUnder } from './bounds.js';
 import type { Bucket, PooledBackend, Tally } from './bucket.js';
 import type { Buckets } from './buckets.js';
 import type { PoolLimits } from './pool-request.js';
@@ -19,12 +19,12 @@ export class Room {
   /** Makes room for one more backend; `size`: most of this bucket. Gives the bound that stands in the way; null: there is room now. */
   make(bucket: Bucket, size: number): Bound | null {
     // Nothing is closed before it is certain that this will do.
-    for (const bound of boundsReached(bucket, this.#limits(), size)) {
-      if (tallyUnder(bound, bucket).idle === 0) return bound;
+    for (const bound of COUNT_BOUNDS) {
+      if (isReached(bound, bucket, this.#limits(), size) && tallyUnder(bound, bucket).idle === 0) return bound;
     }
     for (;;) {
-      const [narrowest] = boundsReached(bucket, this.#limits(), size);
-      if (narrowest === undefined) return null;
+      const narrowest = boundReached(bucket, this.#limits(), size);
+      if (narrowest === null) return null;
       if (!this.closeOne(tallyUnder(narrowest, bucket))) return narrowest;
     }
   }
@@ -38,7 +38,9 @@ export class Room {
 
   /** Whether all bounds that stand in the way of `other` would be further away with one backend less in `bucket`. */
   wouldHelp(bucket: Bucket, other: Bucket): boolean {
-    for (const bound of boundsReached(other, this.#limits(), this.#limits().size)) {
+    const { size } = this.#limits();
+    for (const bound of COUNT_BOUNDS) {
+      if (!isReached(bound, other, this.#limits(), size)) continue;
       if (tallyUnder(bound, bucket) !== tallyUnder(bound, other)) return false;
     }
     return true;

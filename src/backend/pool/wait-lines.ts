@@ -1,7 +1,9 @@
 import { SwitchyardError } from '../../errors.js';
 import type { Counters } from '../../metrics/counters.js';
 import type { NodeName } from '../../util/brand.js';
+import { Chain } from '../../util/chain.js';
 import type { Clock } from '../../util/clock.js';
+import { soon } from '../../util/soon.js';
 import { NodeError } from '../node-error.js';
 import { Bound } from './bound.js';
 import { tooLate } from './bounds.js';
@@ -36,12 +38,13 @@ export class WaitLines {
   readonly #contenders: Contenders;
   readonly #timers: LineTimers;
   /** Those who are about to be called back. */
-  #ready: Waiter[] = [];
+  readonly #ready = new Chain<Waiter>();
   /** Buckets that have got smaller. */
   #freed = new Set<Bucket>();
   /** Nodes where a backend was closed. */
   readonly #roomy = new Set<NodeName>();
   readonly #cancelled = (waiter: Waiter): void => this.#onCancel(waiter);
+  readonly #flushed = (): void => this.#flush();
   #isFlushDue = false;
   #sequence = 0;
 
@@ -280,19 +283,25 @@ export class WaitLines {
   #flushSoon(): void {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    queueMicrotask(() => this.#flush());
+    soon(this.#flushed);
   }
 
   #flush(): void {
     this.#isFlushDue = false;
-    const ready = this.#ready;
-    if (ready.length > 0) this.#ready = [];
-    for (const waiter of ready) this.#call(waiter);
+    // Who is added meanwhile is for the next time.
+    for (let left = this.#ready.length; left > 0; left -= 1) this.#callFirst();
     if (this.#freed.size > 0) this.settle();
     if (this.#roomy.size === 0) return;
     const nodes = [...this.#roomy];
     this.#roomy.clear();
     for (const node of nodes) this.#parts.onRoom(node);
+  }
+
+  #callFirst(): void {
+    const waiter = this.#ready.first;
+    if (waiter === null) return;
+    this.#ready.remove(waiter);
+    this.#call(waiter);
   }
 
   #call(waiter: Waiter): void {
