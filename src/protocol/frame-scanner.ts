@@ -155,16 +155,15 @@ export class FrameScanner {
   }
 
   #takeCarry(): Buffer {
-    const first = this.#carry[0];
-    const all = this.#carry.length === 1 && first !== undefined ? first : Buffer.concat(this.#carry, this.#carryBytes);
-    this.#carry = [];
+    const bytes = this.#carryBytes;
     this.#carryBytes = 0;
-    return all;
+    const only = this.#carry.length === 1 ? this.#carry.pop() : undefined;
+    return only ?? Buffer.concat(this.#carry.splice(0), bytes);
   }
 
   #keep(buffer: Buffer, from: number, needBytes: number): void {
     if (this.#closed || from >= buffer.length) return;
-    this.#carry.push(buffer.subarray(from));
+    this.#carry.push(from === 0 ? buffer : buffer.subarray(from));
     this.#carryBytes = buffer.length - from;
     this.#needBytes = needBytes;
   }

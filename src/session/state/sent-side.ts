@@ -43,6 +43,7 @@ export class SentSide {
     readonly buffer: Buffer;
     readonly start: number;
     readonly end: number;
+    readonly facts: TextFacts;
     readonly analysis: Analysis;
   } | null = null;
   /** The number of the newest unit that changes how texts are read. */
@@ -135,7 +136,8 @@ export class SentSide {
   /** Reads a text that is probably going to be sent at once, so that it is not read twice. */
   analyzeAhead(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
     const analysis = this.analyze(buffer, start, end, facts);
-    this.#ahead = { buffer, start, end, analysis };
+    // In doubt it is read again: until it is sent, the doubt may be over.
+    if (!this.#isReadingInDoubt) this.#ahead = { buffer, start, end, facts, analysis };
     return analysis;
   }
 
@@ -143,10 +145,9 @@ export class SentSide {
   analyze(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
     const ahead = this.#ahead;
     this.#ahead = null;
-    if (ahead?.buffer === buffer && ahead.start === start && ahead.end === end) return ahead.analysis;
-    // How it will be read depends on a unit that has not been answered.
-    const isInDoubt = this.requests.unitsEnded <= this.#readingChangedBy;
-    const isRead = !isInDoubt || isPlainText(buffer.subarray(start, end));
+    const isSame = ahead?.buffer === buffer && ahead.start === start && ahead.end === end;
+    if (isSame && ahead.facts === facts) return ahead.analysis;
+    const isRead = !this.#isReadingInDoubt || isPlainText(buffer.subarray(start, end));
     const analysis = isRead ? this.#analyzer.analyze(buffer, start, end, facts) : unknown;
     return this.#suspects.note(analysis, () => buffer.toString('latin1', start, end));
   }
@@ -161,6 +162,11 @@ export class SentSide {
   settle(isTransactionOver: boolean): void {
     if (this.#parses.size > 0) this.#parses.clear();
     if (isTransactionOver) this.#portals.clear();
+  }
+
+  /** How a text will be read depends on a unit that has not been answered. */
+  get #isReadingInDoubt(): boolean {
+    return this.requests.unitsEnded <= this.#readingChangedBy;
   }
 
   #sentQuery(buffer: Buffer, start: number, end: number, facts: TextFacts): void {
@@ -214,7 +220,7 @@ export class SentSide {
 
   #noteReading(analysis: Analysis): void {
     const { requests } = this;
-    const isTransient = requests.unitsEnded <= this.#readingChangedBy || this.#leftovers.isReadingTransient;
+    const isTransient = this.#isReadingInDoubt || this.#leftovers.isReadingTransient;
     if (!changesReading(analysis, isTransient)) return;
     this.#readingChangedBy = requests.unitsEnded + requests.unitCount - 1;
   }

@@ -131,6 +131,23 @@ test('a frame that was left unread is asked for again by resume, with all that c
   assert.deepEqual(recorder.out, Buffer.concat([frame('A', 'one'), frame('B', 'two')]));
 });
 
+test('a chunk that is left unread as a whole is neither copied nor another object when it is asked for again', () => {
+  const asked: Buffer[] = [];
+  const handler: FrameHandler = {
+    onFrame: (_type, buffer) => (asked.push(buffer) < 3 ? Verdict.Stop : Verdict.Forward),
+    onRun: (buffer) => void asked.push(buffer),
+    onFlushed: () => {},
+    onViolation: (why) => assert.fail(why),
+  };
+  const scanner = new FrameScanner(collectTable({}), LENGTH_MAX, handler);
+  const chunk = frame('A', 'one');
+  scanner.push(chunk);
+  scanner.resume();
+  scanner.resume();
+  assert.equal(asked.length, 4);
+  assert.ok(asked.every((buffer) => buffer === chunk));
+});
+
 test('a scanner that is paused before the first chunk takes nothing until resume', () => {
   const recorder = forwarding();
   recorder.scanner.pause();

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOT_READ } from '../../../../src/protocol/frame-scanner.js';
 import { frontend, message } from '../../../support/raw-messages.js';
-import { Talk } from './conversation-state.js';
+import { SessionState } from '../../../../src/session/state/session-state.js';
+import type { SqlAnalyzer } from '../../../../src/sql/analysis.js';
+import { FakeClock } from '../../../support/fake-clock.js';
+import { analyzer, Talk } from './conversation-state.js';
 
 const { query, parse, bind, execute, sync } = frontend;
 
@@ -163,4 +166,33 @@ test('a unit that is nothing but BEGIN tells how it would begin again', () => {
   }
   const read = [parse('select 1'), bind(), execute()];
   assert.equal(beginning(parse('begin'), bind(), execute(), ...read, sync()), null);
+});
+
+test('a text that was read ahead is not read once more when it is sent, unless it may mean something else by then', () => {
+  let readings = 0;
+  const counting: SqlAnalyzer = {
+    analyze: (...text) => {
+      readings += 1;
+      return analyzer.analyze(...text);
+    },
+  };
+  const state = new SessionState(10, counting, new FakeClock());
+  const bytes = query("SELECT 'x'");
+  const facts = { clientEncoding: 'UTF8', escapesInStrings: false };
+  state.analyze(bytes, 5, bytes.length - 1, facts);
+  state.sent(bytes.readUInt8(0), bytes, 5, bytes.length, () => facts);
+  assert.equal(readings, 1);
+  state.analyze(bytes, 5, bytes.length - 1, facts);
+  const others = { ...facts, escapesInStrings: true };
+  state.sent(bytes.readUInt8(0), bytes, 5, bytes.length, () => others);
+  assert.equal(readings, 3, 'strings are read otherwise now');
+});
+
+test('a text that was read ahead while nobody knew how to read it is read once more', () => {
+  const talk = new Talk().send(query('RESET ALL'));
+  const bytes = query("SELECT 'a\\b'");
+  const read = (): unknown => talk.state.analyze(bytes, 5, bytes.length - 1, talk.facts).statements[0]?.effects;
+  assert.deepEqual(read(), [{ kind: 'pin', reason: 'unknown_statement', name: null }]);
+  talk.hear('CI');
+  assert.deepEqual(read(), []);
 });
