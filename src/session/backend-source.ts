@@ -24,6 +24,9 @@ export interface BackendSourceOwner {
   fits(backend: Backend): boolean;
 }
 
+/** Hears what has come of the request that was made because of `decision`. */
+export type BackendAnswer = (error: Error | null, backend: Backend | null, decision: NodeDecision) => void;
+
 /** Gets the backends of one session from the pool. */
 export class BackendSource {
   readonly #owner: BackendSourceOwner;
@@ -32,6 +35,10 @@ export class BackendSource {
   readonly #isFree: (backend: Backend) => boolean;
   readonly #isLast: (backend: Backend) => boolean;
   #ticket: PoolTicket | null = null;
+  /** Who hears of what is on its way, and why it was asked for. */
+  #asked: BackendAnswer | null = null;
+  #decision: NodeDecision | null = null;
+  readonly #onAnswer: BackendCallback = (error, backend) => this.#answer(error, backend);
   #asks = 0;
   #turnMs = 0;
   #pause: ClockTimer | null = null;
@@ -77,17 +84,11 @@ export class BackendSource {
   }
 
   /** Asks for one; `done` is called once, and not from inside this call. True: it must be waited for. */
-  ask(request: BackendRequest, done: BackendCallback): boolean {
-    if (!this.#isRestless()) return this.#acquire(request, done);
-    const { logger, clock } = this.#context;
-    logger.error(
-      { session: this.#owner.id, node: request.node },
-      'the session does not use the backends that it asks for',
-    );
-    this.#pause = clock.setTimer(RESTLESS_PAUSE_MS, () => {
-      this.#pause = null;
-      this.#acquire(request, done);
-    });
+  ask(request: BackendRequest, decision: NodeDecision, done: BackendAnswer): boolean {
+    this.#asked = done;
+    this.#decision = decision;
+    if (!this.#isRestless()) return this.#acquire(request);
+    this.#acquireLater(request);
     return false;
   }
 
@@ -95,6 +96,8 @@ export class BackendSource {
   cancel(): void {
     this.#ticket?.cancel();
     this.#ticket = null;
+    this.#asked = null;
+    this.#decision = null;
     if (this.#pause !== null) this.#context.clock.clearTimer(this.#pause);
     this.#pause = null;
   }
@@ -106,15 +109,28 @@ export class BackendSource {
     return this.#asks > ASKS_PER_TURN_MAX;
   }
 
-  #acquire(request: BackendRequest, done: BackendCallback): boolean {
-    this.#ticket = this.#context.pool.acquire(
-      request,
-      (error, backend) => {
-        this.#ticket = null;
-        done(error, backend);
-      },
-      this.#owner.isPooled ? this.#fits : null,
-    );
+  #acquire(request: BackendRequest): boolean {
+    this.#ticket = this.#context.pool.acquire(request, this.#onAnswer, this.#owner.isPooled ? this.#fits : null);
     return this.#ticket.isQueued;
+  }
+
+  #acquireLater(request: BackendRequest): void {
+    const { logger, clock } = this.#context;
+    logger.error(
+      { session: this.#owner.id, node: request.node },
+      'the session does not use the backends that it asks for',
+    );
+    this.#pause = clock.setTimer(RESTLESS_PAUSE_MS, () => {
+      this.#pause = null;
+      this.#acquire(request);
+    });
+  }
+
+  #answer(error: Error | null, backend: Backend | null): void {
+    const [asked, decision] = [this.#asked, this.#decision];
+    this.#ticket = null;
+    this.#asked = null;
+    this.#decision = null;
+    if (asked !== null && decision !== null) asked(error, backend, decision);
   }
 }

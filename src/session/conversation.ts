@@ -76,6 +76,11 @@ export class Conversation implements RelayOwner {
   readonly #parts: ConversationParts;
   readonly #state: SessionState;
   readonly #facts: () => TextFacts;
+  readonly #end = (): void => {
+    const { ending } = this.#owner;
+    if (ending !== null) this.#owner.close(ending.reason, fatalOf(ending.error));
+  };
+  readonly #confirmParse = (): void => this.#owner.relay.rejectUnit(parseComplete);
   /** The client has ended its sending side. */
   #isEnding = false;
   /** What becomes of the units that a standby refuses at the moment. */
@@ -101,26 +106,21 @@ export class Conversation implements RelayOwner {
   // ---- the client
 
   onUnitStart(type: number, buffer: Buffer, start: number, end: number): Admission {
+    const { split, pooling, seeker } = this.#parts;
     // A session that is never idle for long must not keep a backend that is to be closed.
     if (this.#context.pauses.takesBack && this.#owner.relay.isAtBoundary) this.#parts.departure.leaveOld();
     if (this.#parts.inspector.isRunning || this.#parts.boarding.isRunning || this.#parts.overdue.isAsking) {
-      this.#parts.seeker.waitFor(
-        Wait.Boundary,
-        'its state is being asked for, or brought back, or an earlier unit cancelled',
-      );
+      seeker.waitFor(Wait.Boundary, 'its state is being asked for, or brought back, or an earlier unit cancelled');
       return Admission.Wait;
     }
-    const ending = this.#owner.ending;
-    if (ending !== null && this.#owner.relay.isAtBoundary) {
-      this.#parts.seeker.later(() => this.#owner.close(ending.reason, fatalOf(ending.error)));
+    if (this.#owner.ending !== null && this.#owner.relay.isAtBoundary) {
+      seeker.later(this.#end);
       return Admission.Wait;
     }
-    const glance = () => this.#state.peek(type, buffer, start, end, this.#facts);
-    const { split, pooling } = this.#parts;
-    if (split === null && pooling === null) return this.#parts.seeker.admit(glance);
+    if (split === null && pooling === null) return seeker.admit(this.#isRepeatable(type, buffer, start, end));
     if (pooling?.hasPrepared(type, buffer, start, end, this.#facts) === true) {
       this.#owner.traffic.counts.parses += 1;
-      this.#parts.seeker.later(() => this.#owner.relay.rejectUnit(parseComplete));
+      seeker.later(this.#confirmParse);
       return Admission.Wait;
     }
     const { target, isInTransaction } = this.#owner;
@@ -129,7 +129,8 @@ export class Conversation implements RelayOwner {
         ? split.choose(type, buffer, start, end, this.#facts(), target, isInTransaction)
         : pooling?.choose(type, buffer, start, end, this.#facts());
     if (choice === null || choice === undefined) return Admission.More;
-    return this.#answersItself(choice) ? Admission.Wait : this.#parts.seeker.admit(glance, choice);
+    if (this.#answersItself(choice)) return Admission.Wait;
+    return seeker.admit(this.#isRepeatable(type, buffer, start, end), choice);
   }
 
   onUnitGoesOn(): boolean {
@@ -276,9 +277,8 @@ export class Conversation implements RelayOwner {
     this.#state.settle();
     this.#parts.berths.rested();
     if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
-    else if (this.#owner.ending !== null && this.#owner.relay.isAtBoundary) {
-      this.#owner.close(this.#owner.ending.reason, fatalOf(this.#owner.ending.error));
-    } else if (this.#parts.seeker.wait === Wait.Boundary) {
+    else if (this.#owner.ending !== null && this.#owner.relay.isAtBoundary) this.#end();
+    else if (this.#parts.seeker.wait === Wait.Boundary) {
       this.#parts.seeker.stopWaiting();
       this.#owner.relay.resume();
     }
@@ -356,12 +356,17 @@ export class Conversation implements RelayOwner {
   onSettled(): void {
     if (this.#owner.relay.isWaiting) this.#parts.seeker.later(() => this.#owner.relay.resume());
     else if (this.#isEnding) this.#owner.close(CloseReason.ClientGone, null);
-    else if (this.#owner.ending !== null)
-      this.#owner.close(this.#owner.ending.reason, fatalOf(this.#owner.ending.error));
+    else if (this.#owner.ending !== null) this.#end();
     else this.#parts.listening.keep();
   }
 
   // ----
+
+  /** See Navigator. */
+  #isRepeatable(type: number, buffer: Buffer, start: number, end: number): boolean {
+    const { navigator } = this.#parts.seeker;
+    return navigator.mindsRepeat && navigator.canRepeat(this.#state.peek(type, buffer, start, end, this.#facts));
+  }
 
   /** What the proxy itself has to say to a unit. True: it waits for that. */
   #answersItself({ mistake, shows }: UnitChoice): boolean {

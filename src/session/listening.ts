@@ -31,7 +31,7 @@ export class Listening {
   keep(): void {
     const { state, relay } = this.#owner;
     if (!state.isListening || relay.backend !== null || relay.isWaiting || relay.isTransactionLost) return;
-    this.#seeker.admit(null);
+    this.#seeker.admit(true);
   }
 
   /** There is no node now. */

@@ -128,12 +128,15 @@ export class Navigator {
     return `database "${this.#owner.identity.database}" is paused`;
   }
 
-  /** The unit can be sent again when its node is stopped in the middle of it. Only of interest while that may be near. */
-  canRepeat(glance: () => UnitGlance): boolean {
+  /** Whether a unit can be sent again is of interest: its node may soon be stopped in the middle of it. */
+  get mindsRepeat(): boolean {
     const { gate, limits } = this.#context;
-    if (gate.admits !== Admits.Repeatable || limits.replayBytes === 0) return false;
-    const { repeat, begins } = glance();
-    return canRunAgain(repeat) && !begins;
+    return gate.admits === Admits.Repeatable && limits.replayBytes > 0;
+  }
+
+  /** The unit can be sent again when its node is stopped in the middle of it. Only known where it is of interest. */
+  canRepeat({ repeat, begins }: UnitGlance): boolean {
+    return this.mindsRepeat && canRunAgain(repeat) && !begins;
   }
 
   /** The backend was the right one in this very picture of the cluster, and still has what the session has seen. */

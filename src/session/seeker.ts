@@ -6,6 +6,7 @@ import { HoldReason, RouteReason } from '../routing/router.js';
 import type { RouteDecision } from '../routing/router.js';
 import type { NodeName } from '../util/brand.js';
 import type { ClockTimer } from '../util/clock.js';
+import { soon } from '../util/soon.js';
 import { BackendSource } from './backend-source.js';
 import type { Berth, Berths, Target } from './berths.js';
 import type { SessionContext } from './context.js';
@@ -21,17 +22,16 @@ import type { Split } from './split/split.js';
 import { TOKEN_WAIT_MS } from './split/progress-wait.js';
 import type { ProgressDone } from './split/progress-wait.js';
 import { SplitReason } from './split/split-reason.js';
-import type { UnitGlance } from './state/unit-facts.js';
 import { Wait } from './wait.js';
 
 /** Finds the node for each unit of a session: stays, moves, waits for a backend, or is held until there is a node. One unit waits at a time. */
 export class Seeker {
   readonly holding: Holding;
+  readonly navigator: Navigator;
   readonly #owner: SeekerOwner;
   readonly #context: SessionContext;
   readonly #berths: Berths;
   readonly #split: Split | null;
-  readonly #navigator: Navigator;
   readonly #source: BackendSource;
   #wait: Wait | null = null;
   #waitReason = '';
@@ -41,6 +41,15 @@ export class Seeker {
   #hadPrimary = false;
   /** The unit that waits could be sent again. */
   #isRepeatable = false;
+  readonly #onAnswer = (error: Error | null, backend: Backend | null, decision: NodeDecision): void => {
+    this.stopWaiting();
+    if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision);
+    else this.#onBackend(backend, decision);
+  };
+  readonly #retry = (): void => {
+    this.stopWaiting();
+    this.#owner.onRetry();
+  };
   /** Where the unit that asks, or waits, wants to go; null: as the session's route says. */
   #choice: UnitChoice | null = null;
 
@@ -49,7 +58,7 @@ export class Seeker {
     this.#berths = berths;
     this.#split = split;
     this.#context = context;
-    this.#navigator = new Navigator(owner, split, context);
+    this.navigator = new Navigator(owner, split, context);
     this.#source = new BackendSource(owner, context);
     this.holding = new Holding(owner.identity, context);
   }
@@ -74,11 +83,11 @@ export class Seeker {
     return this.#choice?.target ?? (intent.route === 'standby' ? 'standby' : 'primary');
   }
 
-  /** Asked at the first message of a unit; `glance` tells what can be seen of it. Null: for the greeting. */
-  admit(glance: (() => UnitGlance) | null, choice: UnitChoice | null = null): Admission {
+  /** Asked at the first message of a unit, or for the greeting. `isRepeatable`: see `Navigator.canRepeat`. */
+  admit(isRepeatable: boolean, choice: UnitChoice | null = null): Admission {
     if (this.#isClosed || this.#wait !== null) return Admission.Wait;
     this.#choice = choice;
-    this.#isRepeatable = glance === null || this.#navigator.canRepeat(glance);
+    this.#isRepeatable = isRepeatable;
     const { relay, isInTransaction } = this.#owner;
     if (relay.backend !== null) {
       if (!relay.isQuiet) {
@@ -91,13 +100,14 @@ export class Seeker {
     }
     const settled = this.#settled();
     if (settled !== null) return this.#useNow(settled, choice?.reason ?? RouteReason.Stays);
-    const known = this.#owner.isPooled ? this.#navigator.known(this.#need) : null;
+    const known = this.#owner.isPooled ? this.navigator.known(this.#need) : null;
     const decision = known ?? this.#decide(this.#current());
     switch (decision.kind) {
       case 'node':
         return this.#goTo(decision);
       case 'hold':
-        if (glance === null && choice === null && this.#mayGreetOnStandby) return this.admit(null, greeting);
+        // Each unit of a split session has a choice.
+        if (choice === null && this.#mayGreetOnStandby) return this.admit(isRepeatable, greeting);
         return this.#hold(decision.reason, decision.message);
       case 'error':
       default:
@@ -135,7 +145,7 @@ export class Seeker {
   /** Does something that must not happen inside a call of the relay; the unit waits meanwhile. */
   later(run: () => void): void {
     this.waitFor(Wait.Boundary, '');
-    queueMicrotask(() => {
+    soon(() => {
       if (this.#isClosed) return;
       this.stopWaiting();
       run();
@@ -144,7 +154,7 @@ export class Seeker {
 
   /** The next unit is not for this standby. */
   avoid(node: NodeName): void {
-    this.#navigator.avoid(node);
+    this.navigator.avoid(node);
   }
 
   /** Lets the unit wait that shows the session's fence. */
@@ -172,7 +182,7 @@ export class Seeker {
   #settled(): Berth | null {
     if (this.#split === null || this.#choice === null) return null;
     const berth = this.#berths.of(this.#choice.target);
-    return berth !== null && this.#navigator.isSettled(berth) ? berth : null;
+    return berth !== null && this.navigator.isSettled(berth) ? berth : null;
   }
 
   /** The node that a unit for the present target would stay on. */
@@ -183,7 +193,7 @@ export class Seeker {
   }
 
   #decide(current: NodeName | null): RouteDecision {
-    return this.#navigator.decide(this.#need, current, this.#alsoOn, this.#isRepeatable);
+    return this.navigator.decide(this.#need, current, this.#alsoOn, this.#isRepeatable);
   }
 
   get #alsoOn(): NodeName | null {
@@ -196,7 +206,7 @@ export class Seeker {
     if (berth === null || choice === null) return Admission.Go;
     if (choice.leaves && this.#split?.canLeaveTransaction === true) {
       this.#owner.leaveTransaction(berth);
-      return this.admit(null, { ...choice, target: 'primary', leaves: false });
+      return this.admit(true, { ...choice, target: 'primary', leaves: false });
     }
     return this.#useNow(berth, choice.reason);
   }
@@ -221,7 +231,7 @@ export class Seeker {
       return attached === null ? this.#acquire(decision) : this.#move(attached, decision);
     }
     // No standby has what the session has seen, but one may have it in a moment.
-    const isFenced = decision.reason === RouteReason.Fence && !this.#navigator.isAvoiding;
+    const isFenced = decision.reason === RouteReason.Fence && !this.navigator.isAvoiding;
     if (isFenced && this.#split.homecoming.isDue) return this.#waitForStandby(this.#split);
     const berth = this.#berths.of(decision.target);
     if (berth?.backend.identity.node === decision.node) {
@@ -264,11 +274,7 @@ export class Seeker {
     if (isNewcomer && primaryHold.isBusy) return this.#hold('no_room', primaryHold.trouble?.message ?? '');
     this.waitFor(Wait.Backend, `a backend on ${decision.node}`);
     this.#berths.expect(decision.node);
-    const isQueued = this.#source.ask(request, (error, backend) => {
-      this.stopWaiting();
-      if (backend === null) this.#onRefused(error ?? new Error('no backend'), decision);
-      else this.#onBackend(backend, decision);
-    });
+    const isQueued = this.#source.ask(request, decision, this.#onAnswer);
     // It waits for others now and not for the node: the next of the held may have a try.
     if (isQueued) this.holding.leaveQueue();
     return Admission.Wait;
@@ -279,7 +285,7 @@ export class Seeker {
     const isFit = !this.#owner.isPooled || this.#owner.fits(backend);
     // Else the one that is there is being asked something by the proxy itself, and has to stay on the relay.
     const canPark = this.#owner.relay.isAtBoundary;
-    if (!isFit || !canPark || !this.#navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
+    if (!isFit || !canPark || !this.navigator.isStillRight(this.#need, decision, this.#alsoOn, this.#isRepeatable)) {
       this.#berths.unwanted(backend, isFit);
       this.#owner.onRetry();
       return;
@@ -304,7 +310,7 @@ export class Seeker {
     const { clock, limits } = this.#context;
     if (this.#split !== null && decision.target === 'standby') {
       // The primary has everything that a standby has.
-      this.#navigator.avoid(decision.node);
+      this.navigator.avoid(decision.node);
       this.#context.suspect(decision.node);
       this.#owner.onRetry();
       return;
@@ -321,10 +327,7 @@ export class Seeker {
       if (clock.nowMs() - (this.holding.sinceMs ?? 0) < limits.holdTimeoutMs) {
         this.holding.leaveQueue();
         this.waitFor(Wait.Retry, refusal.message);
-        this.#timer = clock.setTimer(retryDelayMs(this.holding.refusals), () => {
-          this.stopWaiting();
-          this.#owner.onRetry();
-        });
+        this.#timer = clock.setTimer(retryDelayMs(this.holding.refusals), this.#retry);
         return;
       }
     }
@@ -341,10 +344,7 @@ export class Seeker {
       reason,
       message,
       refusal,
-      onRelease: () => {
-        this.stopWaiting();
-        this.#owner.onRetry();
-      },
+      onRelease: this.#retry,
       onExpire: (trouble) => {
         this.stopWaiting();
         this.#reject(outOfTime(isForPrimary, message, trouble, this.#context.limits.holdTimeoutMs));
@@ -357,13 +357,13 @@ export class Seeker {
 
   #reject(error: Error, isFinal = false): void {
     this.holding.leave();
-    this.#navigator.settle();
+    this.navigator.settle();
     this.#owner.onRejected(error, isFinal);
   }
 
   /** The unit has its node: it waits no more. */
   #admitted(): void {
-    this.#navigator.settle();
+    this.navigator.settle();
     this.holding.admitted();
   }
 
@@ -371,7 +371,7 @@ export class Seeker {
   #reasonOf(decision: NodeDecision): string {
     if (this.#choice === null || this.#choice.target === decision.target)
       return this.#choice?.reason ?? decision.reason;
-    return this.#navigator.isAvoiding ? SplitReason.Refused : decision.reason;
+    return this.navigator.isAvoiding ? SplitReason.Refused : decision.reason;
   }
 
   #waitForStandby(split: Split): Admission {

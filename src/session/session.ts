@@ -220,7 +220,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   /** Greets the client, with a backend when nothing is known yet of what a node would say. */
   open(): void {
     const { remembered } = this.#greeter;
-    if (remembered === null) this.#seeker.admit(null);
+    if (remembered === null) this.#seeker.admit(true);
     else this.#conversation.greet(remembered);
   }
 
@@ -359,7 +359,7 @@ export class Session implements ConversationOwner, SeekerOwner, SettlerOwner, Be
   onRetry(): void {
     if (this.#isClosed) return;
     if (!this.#greeter.isGreeted) {
-      this.#seeker.admit(null);
+      this.#seeker.admit(true);
       return;
     }
     this.relay.resume();

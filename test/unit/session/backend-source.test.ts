@@ -6,11 +6,13 @@ import { silentLogger } from '../../../src/log.js';
 import { BackendSource } from '../../../src/session/backend-source.js';
 import type { BackendSourceOwner } from '../../../src/session/backend-source.js';
 import type { SessionContext } from '../../../src/session/context.js';
+import type { NodeDecision } from '../../../src/session/navigator.js';
 import { TurnClock } from '../../../src/util/turn-clock.js';
 import { A } from '../../support/cluster-fakes.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
 const request = { node: A } as BackendRequest;
+const decision: NodeDecision = { kind: 'node', node: A, target: 'primary', reason: 'primary' };
 const owner = { id: 1, isPooled: false, fits: () => true } as unknown as BackendSourceOwner;
 
 function bench() {
@@ -31,7 +33,7 @@ function bench() {
 
 test('a session that asks again and again without an end leaves the others their turn', async () => {
   const { source, clock, asked } = bench();
-  const again = (): void => void source.ask(request, again);
+  const again = (): void => void source.ask(request, decision, again);
   again();
   await setImmediate();
   const inOneTurn = asked();
@@ -50,7 +52,7 @@ test('a session that asks again and again without an end leaves the others their
 test('one that asks once in each turn is not held up', async () => {
   const { source, asked } = bench();
   for (let i = 1; i <= 200; i += 1) {
-    await new Promise<void>((resolve) => void source.ask(request, () => resolve()));
+    await new Promise<void>((resolve) => void source.ask(request, decision, () => resolve()));
     assert.equal(asked(), i);
     await setImmediate();
   }

@@ -8,6 +8,7 @@ import type { NavigatorOwner, NodeDecision } from '../../../src/session/navigato
 import { SessionRegistry } from '../../../src/session/registry.js';
 import type { Split } from '../../../src/session/split/split.js';
 import { Applied } from '../../../src/session/state/applied.js';
+import type { UnitGlance } from '../../../src/session/state/unit-facts.js';
 import { Repeat } from '../../../src/sql/analysis.js';
 import { PinReason } from '../../../src/sql/pin-reason.js';
 import type { NodeName } from '../../../src/util/brand.js';
@@ -137,17 +138,16 @@ test('the gate holds what is for the primary, but for what can be repeated while
 
 test('what can be repeated is only asked for where it is of interest', () => {
   const navigator = navigatorOf();
-  const glance =
-    (repeat: Repeat, begins = false) =>
-    (): { repeat: Repeat; begins: boolean } => ({ repeat, begins });
-  const never = (): never => assert.fail('it was asked');
-  assert.equal(navigator.canRepeat(never), false);
+  const glance = (repeat: Repeat, begins = false): UnitGlance => ({ repeat, begins });
+  assert.equal(navigator.mindsRepeat, false);
   admits = Admits.Repeatable;
+  assert.equal(navigator.mindsRepeat, true);
   assert.equal(navigator.canRepeat(glance(Repeat.IfRolledBack)), true);
   assert.equal(navigator.canRepeat(glance(Repeat.Never)), false);
   assert.equal(navigator.canRepeat(glance(Repeat.Always, true)), false);
   replayBytes = 0;
-  assert.equal(navigator.canRepeat(never), false);
+  assert.equal(navigator.mindsRepeat, false);
+  assert.equal(navigator.canRepeat(glance(Repeat.Always)), false, 'nothing is kept to be sent again');
 });
 
 test('a backend that has come is still right where the node is, whatever the load says', () => {
