@@ -24,7 +24,10 @@ const HINT = /^\s*switchyard\s*:\s*(.*?)\s*$/is;
  * A text without the word costs a look at every tenth byte. `escapesInStrings`: `standard_conforming_strings` is off.
  */
 export function readHint(buffer: Buffer, start: number, end: number, escapesInStrings: boolean): RouteHint | null {
-  if (!holdsWord(buffer, start, end)) return null;
+  return holdsWord(buffer, start, end) ? hintIn(buffer, start, end, escapesInStrings) : null;
+}
+
+function hintIn(buffer: Buffer, start: number, end: number, escapesInStrings: boolean): RouteHint | null {
   let hint: RouteHint | null = null;
   let last = start;
   const look = (from: number, to: number): void => {

@@ -14,7 +14,7 @@ export class PooledChooser {
 
   /** `bytesMax`: longest unit that is read. */
   constructor(state: SessionState, target: Target, bytesMax: () => number) {
-    this.#ahead = new UnitAhead(state, bytesMax);
+    this.#ahead = new UnitAhead(state, bytesMax, false);
     this.#target = target;
   }
 

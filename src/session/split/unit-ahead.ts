@@ -75,6 +75,7 @@ export class UnitAhead {
   readonly #reader: TextReader;
   readonly #analysisOf: (name: string) => Analysis | null;
   readonly #bytesMax: () => number;
+  readonly #heedsHints: boolean;
   /** Where the last message ends that is read. */
   #end = 0;
   /** Named statements that it binds or describes. */
@@ -86,11 +87,12 @@ export class UnitAhead {
   /** Statements that it has closed. */
   readonly #closed = new Set<string>();
 
-  /** `bytesMax`: longest unit that is read. */
-  constructor(reader: TextReader, bytesMax: () => number) {
+  /** `bytesMax`: longest unit that is read. `heedsHints`: its texts may ask something of the proxy. */
+  constructor(reader: TextReader, bytesMax: () => number, heedsHints = true) {
     this.#reader = reader;
     this.#analysisOf = (name) => reader.analysisOf(name);
     this.#bytesMax = bytesMax;
+    this.#heedsHints = heedsHints;
   }
 
   /** Those of `namesAtHand` that it only binds and describes, and that nothing in it knows by name. */
@@ -202,7 +204,7 @@ export class UnitAhead {
   #addText(buffer: Buffer, start: number, end: number, facts: TextFacts): Analysis {
     const analysis = this.#reader.analyze(buffer, start, end, facts);
     this.#add(analysis);
-    this.hint ??= readHint(buffer, start, end, facts.escapesInStrings);
+    if (this.#heedsHints) this.hint ??= readHint(buffer, start, end, facts.escapesInStrings);
     return analysis;
   }
 
@@ -234,7 +236,7 @@ export class UnitAhead {
     else {
       this.#add(analysis);
     }
-    this.hint ??= this.#reader.hintOf(name, facts);
+    if (this.#heedsHints) this.hint ??= this.#reader.hintOf(name, facts);
   }
 }
 

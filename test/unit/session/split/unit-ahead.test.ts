@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { UnitAhead } from '../../../../src/session/split/unit-ahead.js';
+import type { TextReader } from '../../../../src/session/split/unit-ahead.js';
 import { frontend, message } from '../../../support/raw-messages.js';
-import { UnitReader } from './unit-reader.js';
+import { analyze, UnitReader } from './unit-reader.js';
 
 const { query, parse, bind, describe, execute, close, sync, flush } = frontend;
 const prepared = { reads: 'select a from t', writes: 'delete from t', hinted: '/* switchyard: primary */ select 1' };
@@ -161,4 +163,16 @@ test('a hint counts wherever it stands, also in the text of a prepared statement
   assert.equal(reader.frames(bind({ statement: 'reads' }), execute(), sync()).hint, null);
   assert.equal(reader.frames(query('/* switchyard: standby */ select 1')).hint, 'invalid');
   assert.equal(reader.frames(query("select '/* switchyard: primary */'")).hint, null);
+});
+
+test('where no text can ask anything of the proxy, none is looked through for that', () => {
+  const reader: TextReader = { analyze: () => analyze('select 1'), analysisOf: () => null, hintOf: () => 'primary' };
+  const ahead = new UnitAhead(reader, () => 1 << 20, false);
+  for (const unit of [query('select 1 -- switchyard: primary'), Buffer.concat([bind({ statement: 's' }), sync()])]) {
+    ahead.read(unit.readUInt8(0), unit, 5, 1 + unit.readUInt32BE(1), {
+      clientEncoding: 'UTF8',
+      escapesInStrings: false,
+    });
+    assert.equal(ahead.hint, null);
+  }
 });
